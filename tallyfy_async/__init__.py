@@ -1,0 +1,173 @@
+"""Asyncio-native, typed Python SDK for the Tallyfy REST API.
+
+Public names are loaded when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tallyfy_async.auth.grants import ClientCredentials, PasswordGrant, RefreshToken, StaticToken
+    from tallyfy_async.auth.manager import TokenManager, TokenStatistics
+    from tallyfy_async.auth.stores import TokenStore
+    from tallyfy_async.auth.stores.memory import MemoryStore
+    from tallyfy_async.auth.token import Token
+    from tallyfy_async.client import TallyfyClient
+    from tallyfy_async.engine.call import RequestOptions, Response
+    from tallyfy_async.engine.pager import Page, Pager
+    from tallyfy_async.engine.retry import RetryPolicy
+    from tallyfy_async.errors import (
+        AmbiguousRefreshError,
+        APIError,
+        AuthenticationError,
+        AuthError,
+        BadRequestError,
+        ClientClosedError,
+        ClientLoopError,
+        ConfigurationError,
+        ConflictError,
+        DecodeError,
+        EndpointNotFoundError,
+        EndpointRemovedError,
+        EndpointRenamedError,
+        IndeterminateError,
+        InsufficientScopeError,
+        InvalidClientError,
+        KickoffError,
+        NotFoundError,
+        NotSentError,
+        Outcome,
+        PaginationError,
+        PermissionDeniedError,
+        PersonalTokenRevokedError,
+        RateLimitError,
+        ReauthenticationRequiredError,
+        RedirectError,
+        RequestTimeoutError,
+        SeatPoolExhaustedError,
+        ServerError,
+        StoreCorruptError,
+        StoreError,
+        StoreLockTimeoutError,
+        TallyfyError,
+        TokenRequestError,
+        TransportError,
+        ValidationError,
+        WebhookError,
+    )
+    from tallyfy_async.organization import Organization
+    from tallyfy_async.protocol.kinds import UNSET, Unset
+    from tallyfy_async.protocol.operation import Operation
+    from tallyfy_async.protocol.redaction import Secret
+    from tallyfy_async.protocol.scopes import Scope
+    from tallyfy_async.registry import operations
+    from tallyfy_async.telemetry import AttemptRecord, Hooks, TokenRecord
+    from tallyfy_async.transport.http import Timeouts
+    from tallyfy_async.transport.limiter import RateLimit
+else:
+    _PLACES = {
+        "auth.grants": ("ClientCredentials", "PasswordGrant", "RefreshToken", "StaticToken"),
+        "auth.manager": ("TokenManager", "TokenStatistics"),
+        "auth.stores": ("TokenStore",),
+        "auth.stores.memory": ("MemoryStore",),
+        "auth.token": ("Token",),
+        "client": ("TallyfyClient",),
+        "engine.call": ("RequestOptions", "Response"),
+        "engine.pager": ("Page", "Pager"),
+        "engine.retry": ("RetryPolicy",),
+        "organization": ("Organization",),
+        "protocol.kinds": ("UNSET", "Unset"),
+        "protocol.operation": ("Operation",),
+        "protocol.redaction": ("Secret",),
+        "protocol.scopes": ("Scope",),
+        "registry": ("operations",),
+        "telemetry": ("AttemptRecord", "Hooks", "TokenRecord"),
+        "transport.http": ("Timeouts",),
+        "transport.limiter": ("RateLimit",),
+    }
+    _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
+    _SUBMODULES = frozenset({"errors", "models", "sandbox", "testing"})
+
+    def __getattr__(name: str) -> Any:
+        if name in _SUBMODULES:
+            return import_module(f"{__name__}.{name}")
+        if name not in __all__:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        module = import_module(f"{__name__}.{_MODULE_OF.get(name, 'errors')}")
+        value = globals()[name] = getattr(module, name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted([*__all__, *_SUBMODULES])
+
+
+__all__ = [
+    "UNSET",
+    "APIError",
+    "AmbiguousRefreshError",
+    "AttemptRecord",
+    "AuthError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ClientClosedError",
+    "ClientCredentials",
+    "ClientLoopError",
+    "ConfigurationError",
+    "ConflictError",
+    "DecodeError",
+    "EndpointNotFoundError",
+    "EndpointRemovedError",
+    "EndpointRenamedError",
+    "Hooks",
+    "IndeterminateError",
+    "InsufficientScopeError",
+    "InvalidClientError",
+    "KickoffError",
+    "MemoryStore",
+    "NotFoundError",
+    "NotSentError",
+    "Operation",
+    "Organization",
+    "Outcome",
+    "Page",
+    "Pager",
+    "PaginationError",
+    "PasswordGrant",
+    "PermissionDeniedError",
+    "PersonalTokenRevokedError",
+    "RateLimit",
+    "RateLimitError",
+    "ReauthenticationRequiredError",
+    "RedirectError",
+    "RefreshToken",
+    "RequestOptions",
+    "RequestTimeoutError",
+    "Response",
+    "RetryPolicy",
+    "Scope",
+    "SeatPoolExhaustedError",
+    "Secret",
+    "ServerError",
+    "StaticToken",
+    "StoreCorruptError",
+    "StoreError",
+    "StoreLockTimeoutError",
+    "TallyfyClient",
+    "TallyfyError",
+    "Timeouts",
+    "Token",
+    "TokenManager",
+    "TokenRecord",
+    "TokenRequestError",
+    "TokenStatistics",
+    "TokenStore",
+    "TransportError",
+    "Unset",
+    "ValidationError",
+    "WebhookError",
+    "__version__",
+    "operations",
+]

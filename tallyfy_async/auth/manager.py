@@ -1,0 +1,270 @@
+"""The token manager: hands out a valid token, with one renewal however many wait for it.
+
+Whoever finds the token stale takes the lock and looks again. Then the renewal runs in a shielded child task, so that a
+cancelled caller cannot lose a token that the server has already rotated. Everybody who waited meanwhile takes that
+outcome, a token or an error, instead of trying again. Hooks run when the lock is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import anyio
+from attrs import define, field, frozen
+
+from tallyfy_async.auth.grants import Grant
+from tallyfy_async.auth.renewal import Renewal, Renewed, TokenExchange
+from tallyfy_async.auth.stores import TokenStore
+from tallyfy_async.auth.token import Held, Token, hold
+from tallyfy_async.errors import AuthError, ClientClosedError, TallyfyError, TokenRequestError
+from tallyfy_async.telemetry import Hooks, TokenRecord, complain, logger, tell
+from tallyfy_async.transport.clock import Clock
+from tallyfy_async.transport.shelter import run_in_child
+
+_ADVISORY_PAUSE = 5.0
+_FUTILE_PAUSE = 30.0
+
+
+@frozen(kw_only=True)
+class TokenStatistics:
+    """What a manager has done so far.
+
+    Attributes:
+        requests: token requests made; retries within one are not counted.
+        tokens: tokens got by them.
+        adopted: tokens found in the store, got by another manager.
+        failures: renewals that ended with an error.
+        unpersisted: whether the token in use could not be written to the store.
+
+    """
+
+    requests: int
+    tokens: int
+    adopted: int
+    failures: int
+    unpersisted: bool
+
+
+@define(eq=False)
+class TokenManager:
+    """Keeps one line of tokens alive.
+
+    Attributes:
+        grant: the way to a token.
+        clock: time.
+        hooks: who hears of new tokens and of failures.
+        leeway: seconds before its end from which on a token is renewed, at most a tenth of its life.
+        refresh_timeout: seconds that the store's lock and the token request may take together.
+
+    """
+
+    grant: Grant
+    clock: Clock
+    hooks: Sequence[Hooks]
+    leeway: float
+    refresh_timeout: float
+    _renewal: Renewal
+    _lock: anyio.Lock = field(factory=partial(anyio.Lock, fast_acquire=True), init=False)
+    _held: Held | None = field(default=None, init=False)
+    _landed: int = field(default=0, init=False)
+    _failure: TallyfyError | None = field(default=None, init=False)
+    _patient_until: float = field(default=float("-inf"), init=False)
+    _blocked_until: float = field(default=float("-inf"), init=False)
+    _futile_until: float = field(default=float("-inf"), init=False)
+    _news: TokenRecord | None = field(default=None, init=False)
+    _telling: bool = field(default=False, init=False)
+    _closed: bool = field(default=False, init=False)
+    _tokens: int = field(default=0, init=False)
+    _adopted: int = field(default=0, init=False)
+    _failures: int = field(default=0, init=False)
+    _unpersisted: bool = field(default=False, init=False)
+
+    @classmethod
+    def create(
+        cls,
+        grant: Grant,
+        exchange: TokenExchange,
+        store: TokenStore,
+        key: str,
+        clock: Clock,
+        *,
+        hooks: Sequence[Hooks] = (),
+        leeway: float = 60.0,
+        refresh_timeout: float = 10.0,
+    ) -> TokenManager:
+        """Return a manager of the line ``key`` in ``store`` that sends its requests through ``exchange``."""
+        renewal = Renewal(grant, exchange, store, key, clock, leeway, refresh_timeout)
+        return cls(grant, clock, hooks, leeway, refresh_timeout, renewal)
+
+    def __repr__(self) -> str:
+        state = "no token yet"
+        if self._closed:
+            state = "closed"
+        elif self._held is not None:
+            fresh = self._held.fresh(self.clock.monotonic(), self.clock.time())
+            state = f"generation {self._held.token.generation}, {'fresh' if fresh else 'stale'}"
+        return f"<TokenManager {self.grant.name}: {state}>"
+
+    @property
+    def statistics(self) -> TokenStatistics:
+        """What this manager has done so far."""
+        return TokenStatistics(
+            requests=self._renewal.requests,
+            tokens=self._tokens,
+            adopted=self._adopted,
+            failures=self._failures,
+            unpersisted=self._unpersisted,
+        )
+
+    def peek(self) -> Token | None:
+        """Return the token if it can be used as it is; None tells the caller to await :meth:`get`."""
+        held = self._held
+        if held is None or self._closed:
+            return None
+        monotonic, wall = self.clock.monotonic(), self.clock.time()
+        if held.fresh(monotonic, wall):
+            return held.token
+        others_may_go_on = self._lock.locked() or monotonic < self._patient_until
+        return held.token if others_may_go_on and held.usable(monotonic, wall) else None
+
+    async def get(self) -> Token:
+        """Return a valid token, renewing it where needed.
+
+        Raises AuthError and its kinds, StoreError and its kinds, ClientClosedError.
+        """
+        return self.peek() or await self._renew(None)
+
+    async def refresh(self, *, if_generation: int | None = None) -> Token:
+        """Renew the token although it looks valid; return the new one.
+
+        With ``if_generation`` it is renewed only while it is still that one; a newer token is returned as it is.
+        Raises what :meth:`get` raises.
+        """
+        current = self._held.token.generation if self._held is not None else 0
+        if if_generation is not None and current > if_generation:
+            return await self.get()
+        return await self._renew(current)
+
+    async def rejected(self, token: Token) -> Token | None:
+        """Return the token to send instead of one that the server refused with 401.
+
+        None means that a renewal just now did not help either, so that the refusal has another cause.
+        Raises PersonalTokenRevokedError where nothing can be renewed, and what :meth:`get` raises.
+        """
+        newer = self._held is not None and self._held.token.generation > token.generation
+        if not newer and self.clock.monotonic() < self._futile_until:
+            return None
+        return await self.refresh(if_generation=token.generation)
+
+    def futile(self) -> None:
+        """Note that a token was refused right after its renewal: a 401 brings no further renewal for a while."""
+        self._futile_until = self.clock.monotonic() + _FUTILE_PAUSE
+
+    async def aclose(self) -> None:
+        """Let a renewal that is under way end and be stored, within its own time limit; refuse every other."""
+        self._closed = True
+        with self.clock.timeout(self._renewal.limit):
+            async with self._lock:
+                pass
+
+    async def _renew(self, rejected: int | None) -> Token:
+        arrived = self._landed
+        try:
+            async with self._lock:
+                if self._landed != arrived and self._settles(rejected):
+                    return self._outcome()
+                usable = None if rejected is not None else self.peek()
+                return usable or await self._lead(rejected)
+        finally:
+            await self._announce()
+
+    def _settles(self, rejected: int | None) -> bool:
+        """Whether the renewal that ended while we waited answers us too."""
+        if self._failure is not None:
+            return True
+        return self._held is not None and (rejected is None or self._held.token.generation > rejected)
+
+    def _outcome(self) -> Token:
+        if self._failure is not None:
+            raise self._failure.twin()
+        assert self._held is not None  # noqa: S101 - _settles has looked
+        return self._held.token
+
+    async def _lead(self, rejected: int | None) -> Token:
+        if self._closed:
+            msg = "the client is closed"
+            raise ClientClosedError(msg)
+        return await run_in_child(partial(self._fly, rejected), shield=True)
+
+    async def _fly(self, rejected: int | None) -> Token:
+        """Renew and publish, whoever is still there to see it."""
+        self._failure = None
+        try:
+            self._check_blocked()
+            renewed = await self._renewal.obtain(None if self._held is None else self._held.token, rejected)
+        except Exception as error:
+            if (token := self._usable_still(rejected)) is not None:
+                self._failed(error)
+                self._patient_until = self.clock.monotonic() + _ADVISORY_PAUSE
+                logger.warning("the token could not be renewed early and stays in use: %s", error)
+                return token
+            self._failed(error)
+            self._failure = error.twin() if isinstance(error, TallyfyError) else AuthError(_unforeseen(error))
+            raise
+        finally:
+            self._landed += 1
+        return self._publish(renewed)
+
+    def _check_blocked(self) -> None:
+        rest = self._blocked_until - self.clock.monotonic()
+        if rest > 0:
+            msg = f"the token endpoint asked to wait: a token request makes sense again in {rest:.0f} s"
+            raise TokenRequestError(msg, status=429, retry_after=rest)
+
+    def _usable_still(self, rejected: int | None) -> Token | None:
+        held = self._held
+        if rejected is not None or held is None or not held.usable(self.clock.monotonic(), self.clock.time()):
+            return None
+        return held.token
+
+    def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        if isinstance(error, TokenRequestError) and error.retry_after:
+            self._blocked_until = self.clock.monotonic() + error.retry_after
+        tell(self.hooks, "on_auth_failure", error)
+
+    def _publish(self, renewed: Renewed) -> Token:
+        token = renewed.token
+        self._held = hold(token, monotonic=self.clock.monotonic(), wall=self.clock.time(), leeway=self.leeway)
+        self._unpersisted = not renewed.written
+        self._tokens += renewed.asked
+        self._adopted += not renewed.asked and self.grant.name != "personal"
+        self._news = TokenRecord(
+            grant=self.grant.name, generation=token.generation, lifetime=token.lifetime, adopted=not renewed.asked
+        )
+        return token
+
+    async def _announce(self) -> None:
+        """Tell the hooks of a new token, once, although the caller may be cancelled; a hook may come back here."""
+        if self._news is None or self._telling:
+            return
+        news, self._news = self._news, None
+        if self.hooks:
+            self._telling = True
+            try:
+                await run_in_child(partial(self._tell, news), shield=True)
+            finally:
+                self._telling = False
+
+    async def _tell(self, news: TokenRecord) -> None:
+        with self.clock.timeout(self.refresh_timeout):
+            for hook in self.hooks:
+                try:
+                    await hook.on_token(news)
+                except Exception:  # noqa: BLE001 - a hook must not break the call it watches
+                    complain("on_token", hook)
+
+
+def _unforeseen(error: Exception) -> str:
+    return f"the token could not be renewed: {type(error).__name__}"

@@ -1,0 +1,229 @@
+"""One renewal of a token: what is read, sent and written while the store's lock is held.
+
+A refresh token is traded in at most once. Before it is sent, the record in the store is marked as presented; the mark
+goes when an answer came, whatever it was. A record that is found marked belongs to somebody who died or lost the
+answer: its refresh token may be spent, so it is not sent, unless the grant says that replays are allowed.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import anyio
+from attrs import define, evolve, frozen
+
+from tallyfy_async.auth.grants import REFRESH_TOKEN, Grant, TokenRequest
+from tallyfy_async.auth.reply import DeadRefreshTokenError, UnreadableTokenReplyError, read_token, refusal
+from tallyfy_async.auth.stores import TokenStore
+from tallyfy_async.auth.token import Token, hold
+from tallyfy_async.errors import (
+    AmbiguousRefreshError,
+    APIError,
+    AuthError,
+    DecodeError,
+    Outcome,
+    PersonalTokenRevokedError,
+    ReauthenticationRequiredError,
+    StoreError,
+    StoreLockTimeoutError,
+    TallyfyError,
+    TokenRequestError,
+    TransportError,
+)
+from tallyfy_async.protocol.response import Reply
+from tallyfy_async.telemetry import logger
+from tallyfy_async.transport.clock import Clock
+
+_SAVE_TIMEOUT = 5.0
+
+_SPENT = (
+    "the answer to a token refresh was lost: the refresh token may be spent and is not sent again. "
+    "Log in again, or set replay_refresh=True where the server grants a grace time"
+)
+_DEAD = "the refresh token is dead: log in again"
+_REVOKED = (
+    "the personal access token was refused: it expired, or its user logged out of Tallyfy, which ends it. "
+    "Get a new one in Tallyfy under Settings > Integrations > REST API"
+)
+
+
+class TokenExchange(Protocol):
+    """Sends one token request, with retries where they are harmless, within ``deadline`` seconds."""
+
+    async def __call__(self, request: TokenRequest, deadline: float) -> Reply:
+        """Return the reply of the last attempt; raise APIError for an error status, TransportError for none."""
+        ...
+
+
+@frozen
+class Renewed:
+    """The end of a renewal.
+
+    Attributes:
+        token: the record to use.
+        asked: whether it was asked for; False where it was found in the store or is the grant's own.
+        written: whether the store has it.
+
+    """
+
+    token: Token
+    asked: bool
+    written: bool = True
+
+
+@define
+class Renewal:
+    """Renews the tokens of one line.
+
+    Attributes:
+        grant: the way to a token.
+        exchange: sends token requests.
+        store: where the record lives.
+        key: the line's name in the store.
+        clock: time.
+        leeway: seconds before its end from which on a token counts as stale.
+        timeout: seconds for the store's lock and the token request together.
+        requests: token requests sent so far.
+
+    """
+
+    grant: Grant
+    exchange: TokenExchange
+    store: TokenStore
+    key: str
+    clock: Clock
+    leeway: float
+    timeout: float
+    requests: int = 0
+
+    @property
+    def limit(self) -> float:
+        """Seconds that a renewal takes at the very most, the write to the store included."""
+        return self.timeout + 2 * _SAVE_TIMEOUT
+
+    async def obtain(self, ours: Token | None, rejected: int | None) -> Renewed:
+        """Return a token that is fresh and, where given, newer than generation ``rejected``.
+
+        Raises AuthError and its kinds, StoreError and its kinds.
+        """
+        deadline = self.clock.monotonic() + self.timeout
+        with self.clock.timeout(self.limit):
+            async with self.store.lock(self.key):
+                stored = await self.store.load(self.key)
+                return await self._renew(stored, _newest(stored, ours), rejected, deadline)
+        msg = f"the token store did not answer within {self.limit:g} s"
+        raise StoreLockTimeoutError(msg)
+
+    async def _renew(self, stored: Token | None, known: Token | None, rejected: int | None, deadline: float) -> Renewed:
+        record = known or self.grant.ready(self.clock.time())
+        if record is not None and self._serves(record, rejected):
+            return Renewed(record, asked=False)
+        expected = None if stored is None else stored.generation
+        if record is not None and (request := self.grant.refresh(record)) is not None:
+            renewed = await self._refresh(record, request, expected, deadline)
+            if renewed is not None:
+                return renewed
+            expected = record.generation
+        request = self.grant.first()
+        if request is None:
+            raise self._dead_end()
+        return await self._keep(await self._send(request, record, deadline), expected)
+
+    def _serves(self, record: Token, rejected: int | None) -> bool:
+        """Whether a record can be used instead of asking for a new token."""
+        if rejected is not None and record.generation <= rejected:
+            return False
+        monotonic, wall = self.clock.monotonic(), self.clock.time()
+        return hold(record, monotonic=monotonic, wall=wall, leeway=self.leeway).fresh(monotonic, wall)
+
+    async def _refresh(
+        self, record: Token, request: TokenRequest, expected: int | None, deadline: float
+    ) -> Renewed | None:
+        """Trade the refresh token in; None where it is spent or dead and the grant can start anew."""
+        if record.presented and not self.grant.replay_refresh:
+            self._start_anew(AmbiguousRefreshError(_SPENT))
+            return None
+        await self.store.save(self.key, evolve(record, presented=True), expected=expected)
+        try:
+            token = await self._present(record, request, deadline)
+        except DeadRefreshTokenError as error:
+            return await self._after_dead(record, error)
+        except (AmbiguousRefreshError, UnreadableTokenReplyError) as error:
+            self._start_anew(error)
+            return None
+        except TallyfyError:
+            await self.store.save(self.key, evolve(record, presented=False), expected=record.generation)
+            raise
+        return await self._keep(token, record.generation)
+
+    async def _present(self, record: Token, request: TokenRequest, deadline: float) -> Token:
+        """Send the refresh token, once more where replays are allowed and the first answer was lost."""
+        try:
+            return await self._send(request, record, deadline)
+        except (AmbiguousRefreshError, UnreadableTokenReplyError):
+            if record.presented or not self.grant.replay_refresh:
+                raise
+        return await self._send(request, record, deadline)
+
+    def _start_anew(self, error: AuthError) -> None:
+        """Go on to the grant's first request; raise AmbiguousRefreshError where it has none."""
+        if self.grant.first() is not None:
+            logger.warning("the answer to a token refresh was lost; a new token is asked for instead")
+        elif isinstance(error, AmbiguousRefreshError):
+            raise error
+        else:
+            raise AmbiguousRefreshError(_SPENT, outcome=Outcome.UNKNOWN) from error
+
+    async def _after_dead(self, record: Token, error: DeadRefreshTokenError) -> Renewed | None:
+        """Adopt the record of a sibling who rotated the token without our lock; else bury the token and start anew."""
+        stored = await self.store.load(self.key)
+        if stored is not None and stored.generation > record.generation and self._serves(stored, None):
+            return Renewed(stored, asked=False)
+        tombstone = evolve(record, refresh_token=None, presented=False)
+        await self.store.save(self.key, tombstone, expected=record.generation)
+        if self.grant.first() is not None:
+            return None
+        raise ReauthenticationRequiredError(_DEAD) from error
+
+    def _dead_end(self) -> ReauthenticationRequiredError:
+        return PersonalTokenRevokedError(_REVOKED) if self.grant.name == "personal" else ReauthenticationRequiredError(_DEAD)
+
+    async def _send(self, request: TokenRequest, old: Token | None, deadline: float) -> Token:
+        self.requests += 1
+        refreshing = request.operation is REFRESH_TOKEN
+        try:
+            reply = await self.exchange(request, deadline - self.clock.monotonic())
+        except APIError as error:
+            raise refusal(error, refreshing=refreshing) from None
+        except (TransportError, DecodeError) as error:
+            if refreshing and error.outcome is not Outcome.NOT_SENT:
+                raise AmbiguousRefreshError(_SPENT, outcome=Outcome.UNKNOWN) from error
+            msg = f"no usable answer from the token endpoint: {error}"
+            raise TokenRequestError(msg, outcome=error.outcome) from error
+        token = read_token(reply).follow(old, sent_at=self.clock.time() - reply.elapsed)
+        _warn_of_lost_scopes(old, token)
+        return token
+
+    async def _keep(self, token: Token, expected: int | None) -> Renewed:
+        """Write a token that the server gave; it is used even where it cannot be written."""
+        written = False
+        try:
+            with anyio.CancelScope(shield=True), self.clock.timeout(_SAVE_TIMEOUT):
+                written = await self.store.save(self.key, token, expected=expected)
+        except StoreError as error:
+            logger.warning("writing the new token to the store failed: %s", error)
+        if not written:
+            logger.warning("the token store did not take the new token, which lives in memory only")
+        return Renewed(token, asked=True, written=written)
+
+
+def _newest(stored: Token | None, ours: Token | None) -> Token | None:
+    if stored is None or (ours is not None and ours.generation > stored.generation):
+        return ours
+    return stored
+
+
+def _warn_of_lost_scopes(old: Token | None, new: Token) -> None:
+    had, has = (old.scopes if old is not None else None) or frozenset(), new.scopes or frozenset()
+    if had - has and "*" not in has:
+        logger.warning("the new token no longer has the scopes %s", ", ".join(sorted(had - has)))

@@ -1,0 +1,160 @@
+"""Reading what the token endpoint answers: a token, or why there is none."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from attrs import frozen
+
+from tallyfy_async.auth.token import Token
+from tallyfy_async.errors import (
+    APIError,
+    DecodeError,
+    InvalidClientError,
+    RateLimitError,
+    ServerError,
+    TokenRequestError,
+)
+from tallyfy_async.protocol.redaction import Secret, redact
+from tallyfy_async.protocol.response import Reply, decode, kind_of
+from tallyfy_async.protocol.scopes import parse_scope
+from tallyfy_async.telemetry import logger
+
+MAX_REPLY_BYTES = 2**20
+_LONGEST_LIFE = 2.0**31 - 1
+_DEAD_HINTS = ("revoked", "expired", "decrypt", "not linked", "invalid refresh token")
+
+
+class DeadRefreshTokenError(TokenRequestError):
+    """The refresh token is revoked, expired or another client's; asking again cannot help."""
+
+
+class UnreadableTokenReplyError(TokenRequestError):
+    """The token endpoint answered 2xx, but not with a token: it may have rotated the refresh token."""
+
+
+@frozen(kw_only=True)
+class Issued:
+    """What a successful token reply holds, before it joins a line of tokens.
+
+    Attributes:
+        access_token: a token68 text.
+        refresh_token: None where the reply has none: the old one stays valid.
+        lifetime: seconds from the moment of sending, None where the reply does not tell.
+        scopes: None where the reply does not tell.
+
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None
+    lifetime: float | None
+    scopes: frozenset[str] | None
+
+    def follow(self, old: Token | None, *, sent_at: float) -> Token:
+        """Return the record that follows ``old``; ``sent_at`` is the wall time at which the request was sent."""
+        return Token(
+            access_token=self.access_token,
+            refresh_token=self.refresh_token or (old.refresh_token if old else None),
+            scopes=self.scopes if self.scopes is not None or old is None else old.scopes,
+            issued_at=sent_at,
+            lifetime=self.lifetime,
+            generation=(old.generation if old else 0) + 1,
+        )
+
+
+def read_token(reply: Reply) -> Issued:
+    """Return the token of a 2xx reply.
+
+    Raises UnreadableTokenReplyError, whose message holds nothing of the body.
+    """
+    try:
+        body = decode(reply)
+    except DecodeError as error:
+        raise _unreadable(reply, str(error)) from None
+    if not isinstance(body, dict):
+        raise _unreadable(reply, f"expected an object, got {kind_of(body)}")
+    if "error" in body and "access_token" not in body:
+        raise _unreadable(reply, f"a success status with the error {_word(body['error'])!r}")
+    return Issued(
+        access_token=_access_token(reply, body),
+        refresh_token=_refresh_token(body.get("refresh_token")),
+        lifetime=_lifetime(body.get("expires_in")),
+        scopes=parse_scope(scope) if isinstance(scope := body.get("scope"), str) and scope.strip() else None,
+    )
+
+
+def _unreadable(reply: Reply, why: str) -> UnreadableTokenReplyError:
+    return UnreadableTokenReplyError(f"the token endpoint answered {reply.status} without a token: {why}", status=reply.status)
+
+
+def _access_token(reply: Reply, body: dict[str, Any]) -> Secret:
+    value = body.get("access_token")
+    if not isinstance(value, str):
+        raise _unreadable(reply, f"access_token is {kind_of(value)}")
+    if not value or not all("!" <= character <= "~" for character in value):
+        raise _unreadable(reply, "access_token is empty or holds characters that no header can carry")
+    kind = body.get("token_type")
+    if kind is not None and (not isinstance(kind, str) or kind.lower() != "bearer"):
+        raise _unreadable(reply, "token_type is not Bearer")
+    return Secret(value)
+
+
+def _refresh_token(value: Any) -> Secret | None:
+    return Secret(value) if isinstance(value, str) and value else None
+
+
+def _lifetime(value: Any) -> float | None:
+    """Return the seconds that ``expires_in`` says, in any spelling: a number, a numeric text, negative as expired."""
+    if value is None:
+        return None
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.inf if isinstance(value, int) else math.nan
+    if math.isnan(seconds) or (math.isinf(seconds) and not isinstance(value, int)):
+        logger.warning("the token reply has an unusable expires_in (%s); the token is used until refused", kind_of(value))
+        return None
+    return min(max(seconds, 0.0), _LONGEST_LIFE)
+
+
+def refusal(error: APIError, *, refreshing: bool) -> TokenRequestError:
+    """Return what an error status of the token endpoint means for the token line.
+
+    league/oauth2-server 8 answers a dead refresh token with 401 ``invalid_request`` and a hint, version 9 with 400
+    ``invalid_grant``.
+    """
+    body = error.body if isinstance(error.body, dict) else {}
+    code = _word(body.get("error"))
+    hint = " ".join(_word(body.get(key)) for key in ("error_description", "hint", "message")).strip()
+    details: dict[str, Any] = {
+        "status": error.status,
+        "error": code or None,
+        "description": redact(hint) or None,
+        "retry_after": error.retry_after if isinstance(error, RateLimitError | ServerError) else None,
+        "outcome": error.outcome,
+    }
+    if code in {"invalid_client", "unauthorized_client"} or (error.status == 401 and _names_client(hint)):
+        return InvalidClientError(_say(details, "check client_id and client_secret"), **details)
+    if refreshing and (code == "invalid_grant" or _is_league_8_dead(error.status, code, hint)):
+        return DeadRefreshTokenError(_say(details, "the refresh token is dead"), **details)
+    if code in {"invalid_grant", "invalid_credentials"}:
+        return TokenRequestError(_say(details, "check username and password"), **details)
+    return TokenRequestError(_say(details, error.message), **details)
+
+
+def _is_league_8_dead(status: int, code: str, hint: str) -> bool:
+    return status == 401 and code == "invalid_request" and any(word in hint.lower() for word in _DEAD_HINTS)
+
+
+def _names_client(hint: str) -> bool:
+    return "client authentication failed" in hint.lower() or hint.lower() == "invalid client"
+
+
+def _word(value: Any) -> str:
+    return redact(value[:200]) if isinstance(value, str) else ""
+
+
+def _say(details: dict[str, Any], advice: str) -> str:
+    said = ": ".join(dict.fromkeys(part for part in (details["error"], details["description"]) if part))
+    return f"the token endpoint answered {details['status']}{f' {said}' if said else ''}: {advice}"

@@ -1,0 +1,287 @@
+"""The client: lifecycle and wiring."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from functools import cached_property, partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, Unpack
+from urllib.parse import quote
+
+from attrs import evolve
+
+from tallyfy_async.auth.grants import REFRESH_TOKEN, TokenRequest
+from tallyfy_async.auth.manager import TokenManager
+from tallyfy_async.auth.renewal import TokenExchange
+from tallyfy_async.auth.reply import MAX_REPLY_BYTES
+from tallyfy_async.auth.stores.memory import MemoryStore
+from tallyfy_async.config import ClientConfig, ClientSettings, DerivedSettings, URLs, environment, user_agent
+from tallyfy_async.engine.call import Call, Engine, RequestOptions, Response
+from tallyfy_async.errors import ConfigurationError
+from tallyfy_async.organization import Organization
+from tallyfy_async.protocol.migration import refuse
+from tallyfy_async.protocol.operation import Operation
+from tallyfy_async.protocol.response import Reply
+from tallyfy_async.telemetry import configure_logging
+from tallyfy_async.transport.http import HTTPTransport, Timeouts, build_client
+from tallyfy_async.transport.limiter import Limiter
+from tallyfy_async.transport.shelter import LoopGuard, run_in_child
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tallyfy_async.auth.grants import Grant
+    from tallyfy_async.resources.me import Me, MyOrganizations
+
+# Token requests never wait behind calls, which may be waiting for a token.
+_TOKEN_CONNECTIONS = 2
+_SHARED = ClientSettings.__annotations__.keys() - DerivedSettings.__annotations__.keys()
+_TOKEN_SETTINGS = frozenset({"auth", "base_url", "token_url", "refresh_url", "token_store", "hooks"})
+
+
+class TallyfyClient:
+    """A client of the Tallyfy REST API, for one event loop.
+
+    Use it as ``async with TallyfyClient(auth) as tallyfy:``, or call :meth:`aclose` at the end.
+
+    Args:
+        auth: a grant (PasswordGrant, ClientCredentials, RefreshToken, StaticToken), or a personal access token as text.
+        base_url: where the API lives, ``https://go.tallyfy.com/api`` if not given.
+        token_url: the token endpoint, ``base_url + "/oauth/token"`` if not given.
+        refresh_url: where refresh tokens are traded in, ``token_url`` if not given.
+        authorize_url: where users log in with a browser.
+        organization: id that :meth:`organization` uses when it is called without one.
+        token_store: where tokens are kept, in memory if not given.
+        timeout: seconds for one attempt, body included; Timeouts for more detail.
+        deadline: seconds for a whole call with its retries; None for no limit.
+        retry: a RetryPolicy, or a number of retries.
+        rate_limit: a cap on the rate of calls.
+        max_connections: exchanges at once; further calls wait for their turn.
+        headers: headers to add to every call.
+        hooks: who hears of attempts, tokens and failures.
+        user_agent: name of your product, put before the package's own.
+        proxy: URL of a proxy.
+        ssl_context: a TLS context; it should verify.
+        trust_env: take proxies from the environment.
+        http_client: an ``httpx.AsyncClient`` to use; it stays yours to close.
+        transport: an httpx transport to use instead of the own one.
+        clock: time and chance, for tests.
+        allow_unverified: call operations whose existence is only inferred without a warning.
+        allow_insecure_http: permit plain http to hosts other than loopback.
+
+    Raises ConfigurationError for settings that cannot work.
+
+    """
+
+    def __init__(self, auth: Grant | str, **settings: Unpack[ClientSettings]) -> None:
+        _check_names(settings)
+        self._config = ClientConfig(auth=auth, **settings)
+        config = self._config
+        self._owner = True
+        self._guard = LoopGuard()
+        self._limiter = Limiter(config.max_connections, config.clock, config.rate_limit)
+        client = config.http_client or build_client(
+            connections=config.max_connections + _TOKEN_CONNECTIONS,
+            proxy=config.proxy,
+            ssl_context=config.ssl_context,
+            trust_env=config.trust_env,
+            transport=config.transport,
+        )
+        self._transport = HTTPTransport(
+            client=client, clock=config.clock, origins=config.origins, owned=config.http_client is None
+        )
+        self._tokens = self._token_manager()
+        self._engine = self._build_engine()
+
+    @classmethod
+    def from_env(cls, **settings: Unpack[ClientSettings]) -> Self:
+        """Return a client made from the environment; ``settings`` win over it.
+
+        Reads TALLYFY_ACCESS_TOKEN, or TALLYFY_CLIENT_ID and _CLIENT_SECRET with or without _USERNAME and _PASSWORD;
+        TALLYFY_BASE_URL, _TOKEN_URL, _ORGANIZATION; TALLYFY_LOG=debug|info turns logging on. Raises ConfigurationError.
+        """
+        if level := os.environ.get("TALLYFY_LOG"):
+            if level.lower() not in {"debug", "info"}:
+                msg = "TALLYFY_LOG must be debug or info"
+                raise ConfigurationError(msg)
+            configure_logging(level)
+        return cls(**{**environment(), **settings})
+
+    def __repr__(self) -> str:
+        state = "closed" if self._guard.closed else "open"
+        return f"<TallyfyClient {self._config.urls.base} {state}, {self._limiter!r}, {self._tokens!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        msg = "a client is not pickled: it holds connections and tokens; make one where you need it"
+        raise TypeError(msg)
+
+    async def __aenter__(self) -> Self:
+        self._guard.check()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client: a token renewal that is under way ends and is stored, then the connections are closed.
+
+        Closing twice does nothing; closing a client made by :meth:`with_options` does nothing either.
+        """
+        if self._owner and not self._guard.closed:
+            self._guard.closed = True
+            await run_in_child(self._close, shield=True)
+
+    async def _close(self) -> None:
+        await self._tokens.aclose()
+        await self._transport.aclose()
+
+    def with_options(self, *, auth: Grant | str | None = None, **settings: Unpack[DerivedSettings]) -> TallyfyClient:
+        """Return a client with other settings, also another ``auth``, that shares connections, limiter and pace.
+
+        It never owns them: closing it does nothing. Raises ConfigurationError for settings that belong to what is
+        shared, and for unknown ones.
+        """
+        _check_names(settings, derived=True)
+        changes: dict[str, Any] = {**settings} if auth is None else {"auth": auth, **settings}
+        derived = object.__new__(TallyfyClient)
+        derived._config = evolve(self._config, **changes)  # noqa: SLF001 - of the same class
+        derived._adopt(self, fresh_tokens=bool(_TOKEN_SETTINGS & changes.keys()))  # noqa: SLF001
+        return derived
+
+    def _adopt(self, source: TallyfyClient, *, fresh_tokens: bool) -> None:
+        self._owner = False
+        self._guard, self._limiter = source._guard, source._limiter
+        self._transport = evolve(source._transport, origins=self._config.origins)
+        self._tokens = self._token_manager() if fresh_tokens else source._tokens
+        self._engine = self._build_engine()
+
+    def organization(self, organization_id: str | None = None) -> Organization:
+        """Return one tenant's resources; without an id, those of the client's own ``organization``."""
+        chosen = organization_id if organization_id is not None else self._config.organization
+        if not isinstance(chosen, str) or not chosen.strip():
+            msg = "name the organization: client.organization(id), or TallyfyClient(…, organization=id)"
+            raise ConfigurationError(msg)
+        return Organization(self._engine, chosen)
+
+    @property
+    def tokens(self) -> TokenManager:
+        """The token manager."""
+        return self._tokens
+
+    @cached_property
+    def me(self) -> Me:
+        """The authenticated user."""
+        from tallyfy_async.resources.me import Me  # noqa: PLC0415 - lazy: most programs live in an organization
+
+        return Me(self._engine)
+
+    @cached_property
+    def organizations(self) -> MyOrganizations:
+        """The organizations that the authenticated user belongs to."""
+        from tallyfy_async.resources.me import MyOrganizations  # noqa: PLC0415 - lazy, as above
+
+        return MyOrganizations(self._engine)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        options: RequestOptions | None = None,
+    ) -> Response:
+        """Send a request that no method covers, through the same pipeline: token, retries, pace and errors.
+
+        ``path`` is relative to ``base_url``; GET and HEAD count as safe to send again, everything else as a write.
+        Raises EndpointRenamedError or EndpointRemovedError for the paths that seed 000 lists, ConfigurationError for a
+        path that is no path, and what every call raises.
+        """
+        operation = _raw_operation(method, path)
+        refuse(operation.method, operation.path)
+        return await self._engine.call(Call.plan(operation, query=params, payload=json, options=options))
+
+    def _build_engine(self) -> Engine:
+        config = self._config
+        return Engine(
+            transport=self._transport,
+            limiter=self._limiter,
+            tokens=self._tokens,
+            clock=config.clock,
+            guard=self._guard,
+            base_url=config.urls.base,
+            headers=config.request_headers,
+            timeouts=config.timeout,
+            deadline=config.deadline,
+            retry=config.retry,
+            hooks=config.hooks,
+        )
+
+    def _token_manager(self) -> TokenManager:
+        config = self._config
+        return TokenManager.create(
+            config.auth,
+            self._token_exchange(),
+            config.token_store if config.token_store is not None else MemoryStore(),
+            config.token_key,
+            config.clock,
+            hooks=config.hooks,
+        )
+
+    def _token_exchange(self) -> TokenExchange:
+        """Return the exchange of token requests: the pipeline of calls, without a token and with its own slots."""
+        config = self._config
+        engine = Engine(
+            transport=self._transport,
+            limiter=Limiter(_TOKEN_CONNECTIONS, config.clock),
+            tokens=None,
+            clock=config.clock,
+            guard=self._guard,
+            base_url="",
+            headers=(("Accept", "application/json"), ("User-Agent", user_agent(config.user_agent))),
+            timeouts=Timeouts(connect=config.timeout.connect),
+            deadline=config.deadline,
+            retry=config.retry,
+            hooks=config.hooks,
+        )
+        return partial(_exchange_token, engine, config.urls)
+
+
+async def _exchange_token(engine: Engine, urls: URLs, request: TokenRequest, deadline: float) -> Reply:
+    call = Call(
+        operation=request.operation,
+        url=urls.refresh if request.operation is REFRESH_TOKEN else urls.token,
+        headers=request.headers,
+        content=request.content,
+        content_type=request.content_type,
+        max_bytes=MAX_REPLY_BYTES,
+        options=RequestOptions(deadline=max(deadline, 0.001)),
+    )
+    return (await engine.call(call)).reply
+
+
+def _check_names(settings: Mapping[str, Any], *, derived: bool = False) -> None:
+    if derived and (shared := sorted(_SHARED & settings.keys())):
+        msg = f"{', '.join(shared)} belong to the shared connections: make a client of its own for them"
+        raise ConfigurationError(msg)
+    for name in settings.keys() - ClientSettings.__annotations__.keys():
+        near = get_close_matches(name, ClientSettings.__annotations__, 1)
+        msg = f"a client has no setting {name!r}{f': did you mean {near[0]!r}?' if near else ''}"
+        raise ConfigurationError(msg)
+
+
+def _raw_operation(method: str, path: str) -> Operation:
+    if not method.isalpha():
+        msg = "method must be an HTTP method such as GET"
+        raise ConfigurationError(msg)
+    trimmed = "/" + path.lstrip("/")
+    if "://" in path or path.startswith("//") or "?" in path or "#" in path or {".", ".."} & set(trimmed.split("/")):
+        msg = "path must be a plain path below base_url; query parameters go into params"
+        raise ConfigurationError(msg)
+    template = quote(trimmed, safe="/%:@!$&'()*+,;=~").replace("{", "%7B")
+    return Operation(
+        id="request", method=method.upper(), path=template, scopes="unknown", call="client.request", confidence="raw"
+    )

@@ -1,0 +1,217 @@
+"""The settings of a client, checked before anything is sent."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import ssl
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from attrs import Attribute, field, frozen
+
+from tallyfy_async import __version__
+from tallyfy_async.auth.grants import ClientCredentials, Grant, PasswordGrant, StaticToken
+from tallyfy_async.auth.stores import TokenStore
+from tallyfy_async.engine.call import RequestOptions
+from tallyfy_async.engine.retry import RetryPolicy
+from tallyfy_async.errors import ConfigurationError
+from tallyfy_async.protocol.origin import checked_url, is_insecure, origin_of
+from tallyfy_async.protocol.redaction import Secret
+from tallyfy_async.telemetry import Hooks
+from tallyfy_async.transport.clock import Clock, SystemClock
+from tallyfy_async.transport.http import Timeouts
+from tallyfy_async.transport.limiter import RateLimit
+
+if TYPE_CHECKING:
+    import httpx
+
+BASE_URL = "https://go.tallyfy.com/api"
+AUTHORIZE_URL = "https://account.tallyfy.com/oauth/authorize"
+
+
+def user_agent(product: str | None) -> str:
+    """Return the User-Agent header, the embedding product's own name first."""
+    own = f"tallyfy-async/{__version__} Python/{platform.python_version()}"
+    return f"{product} {own}" if product else own
+
+
+def _to_grant(auth: Grant | str | Secret) -> Grant:
+    if isinstance(auth, str | Secret):
+        return StaticToken(auth)
+    if not callable(getattr(auth, "identity", None)):
+        msg = "auth must be a personal access token (str) or a grant such as PasswordGrant(…) or ClientCredentials(…)"
+        raise ConfigurationError(msg)
+    return auth
+
+
+def _to_timeouts(value: float | Timeouts) -> Timeouts:
+    return value if isinstance(value, Timeouts) else Timeouts(attempt=value)
+
+
+def _to_policy(value: RetryPolicy | int) -> RetryPolicy:
+    return RetryPolicy.of(value)
+
+
+def _to_deadline(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def _positive(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    seconds = value.attempt if isinstance(value, Timeouts) else value
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
+        msg = f"{attribute.name} must be a number of more than 0"
+        raise ConfigurationError(msg)
+
+
+def _plain_text(_instance: Any, attribute: Attribute[Any], value: str | None) -> None:
+    if value is not None and (not value.isascii() or not value.isprintable()):
+        msg = f"{attribute.name} must be a line of printable ASCII"
+        raise ConfigurationError(msg)
+
+
+class DerivedSettings(TypedDict, total=False):
+    """Settings that a derived client may have of its own; see TallyfyClient."""
+
+    base_url: str
+    token_url: str | None
+    refresh_url: str | None
+    authorize_url: str
+    organization: str | None
+    token_store: TokenStore | None
+    timeout: float | Timeouts
+    deadline: float | None
+    retry: RetryPolicy | int
+    headers: Mapping[str, str]
+    hooks: Sequence[Hooks]
+    user_agent: str | None
+    allow_unverified: bool
+    allow_insecure_http: bool
+
+
+class ClientSettings(DerivedSettings, total=False):
+    """All settings of a client but its ``auth``; see TallyfyClient."""
+
+    rate_limit: RateLimit | None
+    max_connections: int
+    proxy: str | None
+    ssl_context: ssl.SSLContext | None
+    trust_env: bool
+    http_client: httpx.AsyncClient | None
+    transport: httpx.AsyncBaseTransport | None
+    clock: Clock
+
+
+@frozen
+class URLs:
+    """Where a client's requests go, every default resolved."""
+
+    base: str
+    token: str
+    refresh: str
+    authorize: str
+
+
+@frozen(kw_only=True)
+class ClientConfig:
+    """Everything that a client is told; see TallyfyClient for what each setting means.
+
+    Raises ConfigurationError for settings that cannot work.
+    """
+
+    auth: Grant = field(converter=_to_grant)
+    base_url: str = BASE_URL
+    token_url: str | None = None
+    refresh_url: str | None = None
+    authorize_url: str = AUTHORIZE_URL
+    organization: str | None = None
+    token_store: TokenStore | None = None
+    timeout: Timeouts = field(default=Timeouts(), converter=_to_timeouts, validator=_positive)
+    deadline: float = field(default=120.0, converter=_to_deadline, validator=_positive)
+    retry: RetryPolicy = field(default=RetryPolicy(), converter=_to_policy)
+    rate_limit: RateLimit | None = None
+    max_connections: int = field(default=20, validator=_positive)
+    headers: Mapping[str, str] = field(factory=dict)
+    hooks: Sequence[Hooks] = ()
+    user_agent: str | None = field(default=None, validator=_plain_text)
+    proxy: str | None = field(default=None, repr=False)
+    ssl_context: ssl.SSLContext | None = None
+    trust_env: bool = False
+    http_client: httpx.AsyncClient | None = None
+    transport: httpx.AsyncBaseTransport | None = None
+    clock: Clock = field(factory=SystemClock)
+    allow_unverified: bool = False
+    allow_insecure_http: bool = False
+    urls: URLs = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        # Kept beside what was given, so that a derived configuration resolves its own.
+        object.__setattr__(self, "urls", self._resolved())
+        if any(is_insecure(url) for url in (self.urls.base, self.urls.token, self.urls.refresh)):
+            warnings.warn("tokens travel in the clear over plain http", UserWarning, stacklevel=4)
+        RequestOptions(headers=self.headers)
+        if self.http_client is not None and (self.transport or self.proxy or self.ssl_context):
+            msg = "http_client brings its own transport, proxy and TLS: give either it or those"
+            raise ConfigurationError(msg)
+        if self.transport is not None and (self.proxy or self.ssl_context):
+            msg = "transport brings its own proxy and TLS: give either it or those"
+            raise ConfigurationError(msg)
+
+    def _resolved(self) -> URLs:
+        def checked(name: str, url: str) -> str:
+            return checked_url(name, url, allow_insecure_http=self.allow_insecure_http)
+
+        base = checked("base_url", self.base_url)
+        token = checked("token_url", self.token_url if self.token_url is not None else f"{base}/oauth/token")
+        refresh = checked("refresh_url", self.refresh_url if self.refresh_url is not None else token)
+        return URLs(base, token, refresh, checked("authorize_url", self.authorize_url))
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins that may see tokens."""
+        return tuple(sorted({origin_of(url) for url in (self.urls.base, self.urls.token, self.urls.refresh)}))
+
+    @property
+    def request_headers(self) -> tuple[tuple[str, str], ...]:
+        """Headers of every API call, the token apart (seed 002)."""
+        return (
+            ("Accept", "application/json"),
+            ("X-Tallyfy-Client", "APIClient"),
+            ("User-Agent", user_agent(self.user_agent)),
+            *self.headers.items(),
+        )
+
+    @property
+    def token_key(self) -> str:
+        """The name of this configuration's tokens in a store: it tells endpoint, client, grant, user and scope."""
+        return "|".join((self.urls.token, *self.auth.identity()))
+
+
+def environment() -> dict[str, Any]:
+    """Return the settings that the environment gives, as arguments of ClientConfig.
+
+    Reads TALLYFY_ACCESS_TOKEN, or TALLYFY_CLIENT_ID and _CLIENT_SECRET with or without _USERNAME and _PASSWORD; further
+    TALLYFY_BASE_URL, _TOKEN_URL and _ORGANIZATION. Raises ConfigurationError where no credentials are there.
+    """
+    names = {"base_url": "TALLYFY_BASE_URL", "token_url": "TALLYFY_TOKEN_URL", "organization": "TALLYFY_ORGANIZATION"}
+    found = {name: value for name, variable in names.items() if (value := os.environ.get(variable))}
+    return {"auth": _environment_auth(), **found}
+
+
+def _environment_auth() -> Grant:
+    read = os.environ.get
+    if token := read("TALLYFY_ACCESS_TOKEN"):
+        return StaticToken(token)
+    client_id, secret = read("TALLYFY_CLIENT_ID"), read("TALLYFY_CLIENT_SECRET")
+    if not client_id or not secret:
+        msg = "set TALLYFY_ACCESS_TOKEN, or TALLYFY_CLIENT_ID and TALLYFY_CLIENT_SECRET"
+        raise ConfigurationError(msg)
+    username, password = read("TALLYFY_USERNAME"), read("TALLYFY_PASSWORD")
+    if username and password:
+        return PasswordGrant(client_id=client_id, client_secret=secret, username=username, password=password)
+    if username or password:
+        msg = "TALLYFY_USERNAME and TALLYFY_PASSWORD go together"
+        raise ConfigurationError(msg)
+    return ClientCredentials(client_id=client_id, client_secret=secret)

@@ -1,0 +1,1 @@
+"""One call and many calls: retries, the pipeline of a call, pages."""

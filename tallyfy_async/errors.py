@@ -1,0 +1,402 @@
+"""Every exception of the package.
+
+::
+
+    TallyfyError (.outcome)
+    ├── ConfigurationError (also a ValueError)   wrong arguments, before anything is sent
+    ├── ClientClosedError                        used after close
+    ├── ClientLoopError                          used from another event loop or process
+    ├── TransportError                           the exchange with the server broke
+    │   ├── NotSentError                         nothing reached the server
+    │   ├── RequestTimeoutError (also a TimeoutError)
+    │   └── IndeterminateError                   a write may have landed
+    ├── APIError (.status .message .code .request_id .method .path .body)
+    │   ├── BadRequestError                      400
+    │   ├── AuthenticationError                  401
+    │   ├── PermissionDeniedError                403
+    │   ├── NotFoundError                        404, unknown id
+    │   ├── EndpointNotFoundError                404, unknown route
+    │   ├── ConflictError                        409
+    │   │   └── SeatPoolExhaustedError
+    │   ├── ValidationError (.fields)            422
+    │   ├── RateLimitError (.retry_after)        429
+    │   └── ServerError                          5xx
+    ├── AuthError                                no usable token
+    │   ├── ReauthenticationRequiredError
+    │   │   └── PersonalTokenRevokedError
+    │   ├── TokenRequestError (.status .error .description .retry_after)
+    │   │   └── InvalidClientError (also a ConfigurationError)
+    │   ├── AmbiguousRefreshError
+    │   ├── InsufficientScopeError
+    │   └── RedirectError
+    ├── StoreError
+    │   ├── StoreCorruptError
+    │   └── StoreLockTimeoutError
+    ├── EndpointRenamedError (.replacement)      the path was renamed in 2018 (seed 000)
+    ├── EndpointRemovedError (.replacement)      the path was removed in 2018 (seed 000)
+    ├── DecodeError (.path)                      a reply that is not what the contract says
+    ├── PaginationError (.seen .total)           a walk that would have ended short
+    ├── KickoffError (.fields)                   kick-off or form values that do not fit the definitions
+    └── WebhookError                             an unacceptable webhook delivery
+
+Every class can be copied and pickled with its attributes. None of them holds a request, a token or a value of a payload
+in its message.
+"""
+
+from __future__ import annotations
+
+import copy
+import enum
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Outcome(enum.Enum):
+    """What is known about the effect of a call that failed."""
+
+    NOT_SENT = "not_sent"
+    """Nothing reached the server."""
+    REFUSED = "refused"
+    """The server answered that it did nothing."""
+    UNKNOWN = "unknown"
+    """The call may have taken effect: read back before sending it again."""
+    DONE = "done"
+    """The server did it; only the reply could not be used."""
+
+
+def _rebuild(cls: type[TallyfyError], args: tuple[Any, ...], state: dict[str, Any]) -> TallyfyError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class TallyfyError(Exception):
+    """Base of every error of this package.
+
+    Attributes:
+        outcome: what is known about the effect of the call, None where no call was involved.
+
+    """
+
+    outcome: Outcome | None = None
+
+    def __init__(self, message: str = "", *, outcome: Outcome | None = None) -> None:
+        super().__init__(message)
+        if outcome is not None:
+            self.outcome = outcome
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: value for name, value in self.__dict__.items() if name != "__notes__"}
+        notes = getattr(self, "__notes__", None)
+        return _rebuild, (type(self), self.args, state | ({"__notes__": list(notes)} if notes else {}))
+
+    def twin(self) -> Self:
+        """Return an equal error without traceback or context, for another task to raise."""
+        return copy.copy(self)
+
+
+class ConfigurationError(TallyfyError, ValueError):
+    """An argument is wrong; nothing was sent."""
+
+    outcome = Outcome.NOT_SENT
+
+
+class ClientClosedError(TallyfyError):
+    """The client was used after it was closed."""
+
+    outcome = Outcome.NOT_SENT
+
+
+class ClientLoopError(TallyfyError):
+    """The client was used from an event loop or a process other than the one that it belongs to."""
+
+    outcome = Outcome.NOT_SENT
+
+
+class TransportError(TallyfyError):
+    """The exchange with the server broke before a usable reply was there."""
+
+    outcome = Outcome.UNKNOWN
+
+
+class NotSentError(TransportError):
+    """Nothing of the request reached the server: sending it again is safe for every method."""
+
+    outcome = Outcome.NOT_SENT
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """No reply in time. For a write that was already on its way, IndeterminateError is raised instead."""
+
+
+class IndeterminateError(TransportError):
+    """A write was sent and its reply was lost: it may have landed. Read back before sending it again."""
+
+
+class APIError(TallyfyError):
+    """The server answered with an error status.
+
+    Attributes:
+        status: HTTP status code.
+        message: the server's own words, never empty.
+        code: the machine-readable code, such as ``RATE_LIMIT_EXCEEDED``, where the body has one.
+        request_id: value of the reply's ``X-Request-Id`` header.
+        method: HTTP method of the call.
+        path: path template of the call, without ids.
+        body: decoded JSON body, or text where it was no JSON (cut to 2,000 characters).
+
+    """
+
+    outcome = Outcome.REFUSED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str | None = None,
+        request_id: str | None = None,
+        method: str = "",
+        path: str = "",
+        body: Any = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        super().__init__(message, outcome=outcome)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.request_id = request_id
+        self.method = method
+        self.path = path
+        self.body = body
+
+    def __str__(self) -> str:
+        call = f"{self.method} {self.path}".strip()
+        tail = f" ({self.request_id})" if self.request_id else ""
+        return f"{call} -> {self.status}: {self.message}{tail}" if call else f"{self.status}: {self.message}{tail}"
+
+
+class BadRequestError(APIError):
+    """400: a business rule refused the call."""
+
+
+class AuthenticationError(APIError):
+    """401: the token was refused, also after one refresh where a refresh was possible."""
+
+
+class PermissionDeniedError(APIError):
+    """403: not allowed, by permission, scope or a domain rule."""
+
+
+class NotFoundError(APIError):
+    """404: no such object, or it lives in another organization than the one in the path."""
+
+
+class EndpointNotFoundError(APIError):
+    """404: no such route."""
+
+
+class ConflictError(APIError):
+    """409: the call contradicts the state of the server."""
+
+
+class SeatPoolExhaustedError(ConflictError):
+    """409: no seat of the pool is left.
+
+    Attributes:
+        pool_type: ``full`` or ``light``, None where the body does not tell.
+
+    """
+
+    def __init__(self, message: str, *, pool_type: str | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.pool_type = pool_type
+
+
+class ValidationError(APIError):
+    """422: the input was refused.
+
+    Attributes:
+        fields: path of the field -> messages, also for nested bodies (``tasks.0.title``).
+
+    """
+
+    def __init__(self, message: str, *, fields: Mapping[str, Sequence[str]] | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.fields: dict[str, list[str]] = {name: list(messages) for name, messages in (fields or {}).items()}
+
+
+class RateLimitError(APIError):
+    """429: too many requests.
+
+    Attributes:
+        retry_after: seconds after which a call makes sense again, None where the server does not tell.
+
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
+class ServerError(APIError):
+    """5xx: the server failed. The outcome of a write is unknown.
+
+    Attributes:
+        retry_after: seconds that the server asked to wait, None where it does not tell.
+
+    """
+
+    outcome = Outcome.UNKNOWN
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
+class AuthError(TallyfyError):
+    """No usable token could be had; the call that needed it was not sent, or was refused."""
+
+    outcome = Outcome.NOT_SENT
+
+
+class ReauthenticationRequiredError(AuthError):
+    """The stored tokens are dead and cannot be renewed without the user or new credentials."""
+
+
+class PersonalTokenRevokedError(ReauthenticationRequiredError):
+    """A personal access token was refused: it expired, or its user logged out (seed 002)."""
+
+
+class TokenRequestError(AuthError):
+    """The token endpoint refused or failed; tokens already held are kept.
+
+    Attributes:
+        status: HTTP status, None where no usable reply came.
+        error: OAuth error code of the reply, such as ``invalid_client``.
+        description: the server's own words.
+        retry_after: seconds after which a token request makes sense again, None where unknown.
+
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        error: str | None = None,
+        description: str | None = None,
+        retry_after: float | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        super().__init__(message, outcome=outcome)
+        self.status = status
+        self.error = error
+        self.description = description
+        self.retry_after = retry_after
+
+
+class InvalidClientError(TokenRequestError, ConfigurationError):
+    """The token endpoint does not know the client id, or its secret is wrong. Tokens already held are kept."""
+
+
+class AmbiguousRefreshError(AuthError):
+    """A refresh was sent and its reply was lost: the refresh token may be spent, so it is not sent again."""
+
+
+class InsufficientScopeError(AuthError):
+    """The token's scopes do not cover the operation (seed 000)."""
+
+
+class RedirectError(AuthError):
+    """An OAuth redirect is refused: state, PKCE, issuer, mismatch or denied consent."""
+
+
+class StoreError(TallyfyError):
+    """A token store failed."""
+
+
+class StoreCorruptError(StoreError):
+    """A token store holds something that is not a token record."""
+
+
+class StoreLockTimeoutError(StoreError):
+    """The lock of a token store could not be had in time."""
+
+
+class _OldEndpointError(TallyfyError):
+    outcome = Outcome.NOT_SENT
+
+    def __init__(self, message: str, *, replacement: str | None = None) -> None:
+        super().__init__(message)
+        self.replacement = replacement
+
+
+class EndpointRenamedError(_OldEndpointError):
+    """The path was renamed on 2018-11-08 (seed 000).
+
+    Attributes:
+        replacement: method and path to call instead.
+
+    """
+
+
+class EndpointRemovedError(_OldEndpointError):
+    """The path was removed on 2018-11-08 (seed 000).
+
+    Attributes:
+        replacement: what to call instead, None where the seed names nothing.
+
+    """
+
+
+class DecodeError(TallyfyError):
+    """A reply is not what the contract says. Its message names paths and types, never values.
+
+    Attributes:
+        path: where in the payload, such as ``data[3].progress.percent``; ``body`` for the whole.
+
+    """
+
+    outcome = Outcome.DONE
+
+    def __init__(self, message: str, *, path: str = "body", outcome: Outcome | None = None) -> None:
+        super().__init__(message, outcome=outcome)
+        self.path = path
+
+
+class PaginationError(TallyfyError):
+    """A list would have ended short, or its pages do not move on.
+
+    Attributes:
+        seen: items given so far.
+        total: items that the server announced, None where it did not.
+
+    """
+
+    def __init__(self, message: str, *, seen: int, total: int | None = None) -> None:
+        super().__init__(message)
+        self.seen = seen
+        self.total = total
+
+
+class KickoffError(TallyfyError):
+    """Values do not fit the form's definitions; nothing was sent.
+
+    Attributes:
+        fields: label, alias or id -> what is wrong.
+
+    """
+
+    outcome = Outcome.NOT_SENT
+
+    def __init__(self, message: str, *, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.fields = dict(fields or {})
+
+
+class WebhookError(TallyfyError):
+    """A webhook delivery is malformed or does not come from the expected organization."""

@@ -1,0 +1,391 @@
+"""Hooks that read replies: decoded JSON into attrs classes and back. Used through :mod:`.converter`."""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeGuard, get_args, get_origin, get_type_hints
+
+import attrs
+
+from tallyfy_async.errors import DecodeError
+from tallyfy_async.protocol.dates import format_response, parse_response
+from tallyfy_async.protocol.kinds import Include, Quirk, bare_key, field_key, is_model, is_union, required_keys
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+Reader: TypeAlias = Callable[[Any, Any], Any]
+
+
+class MismatchError(Exception):
+    """A value does not fit: what was expected, its type and the way to it, never the value."""
+
+    def __init__(self, expected: str, value: object) -> None:
+        super().__init__()
+        self.expected = expected
+        self.got = type(value).__name__
+        self.trail: list[str] = []
+
+
+def read_any(value: Any, _: Any) -> Any:
+    """Pass a value through whose shape is not published."""
+    return value
+
+
+def read_str(value: Any, _: Any) -> str:
+    """Take a str and nothing else: a number in its place would hide a change of the API."""
+    if type(value) is str:
+        return value
+    raise MismatchError("str", value)
+
+
+def read_int(value: Any, _: Any) -> int:
+    """Take an int that is no boolean."""
+    if type(value) is int:
+        return value
+    raise MismatchError("int", value)
+
+
+def read_float(value: Any, _: Any) -> float:
+    """Take any number as it is."""
+    if type(value) is float or type(value) is int:
+        return value
+    raise MismatchError("float", value)
+
+
+_LOOSE_BOOLEANS: dict[Any, bool] = {1: True, "1": True, "true": True, 0: False, "0": False, "false": False}
+
+
+def read_loose_bool(value: Any, _: Any) -> bool:
+    """Take ``true``, ``1``, ``"1"``, ``"true"`` and their opposites (contract: User.is_active)."""
+    if type(value) is bool:
+        return value
+    if type(value) in {int, str} and value in _LOOSE_BOOLEANS:
+        return _LOOSE_BOOLEANS[value]
+    raise MismatchError("bool", value)
+
+
+def read_text_id(value: Any, _: Any) -> str:
+    """Take a str id, or a number as its digits (contract: Comment, TagAssociation)."""
+    if type(value) is str:
+        return value
+    if type(value) is int and -(10**18) < value < 10**18:
+        return str(value)
+    raise MismatchError("str or int", value)
+
+
+def read_number_id(value: Any, _: Any) -> int:
+    """Take an int id, or a numeric string (contract: Run.owner_id, Checklist.created_by)."""
+    if type(value) is int:
+        return value
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) < 19:
+        return int(value)
+    raise MismatchError("int or numeric str", value)
+
+
+def read_date(value: Any, _: Any) -> datetime:
+    """Take a moment in any of its spellings."""
+    try:
+        return parse_response(value)
+    except DecodeError:
+        pass
+    expected = "an ISO 8601 date and time"
+    raise MismatchError(expected, value)
+
+
+def read_no_object(value: Any, _: Any) -> None:
+    """Take the empty list that PHP writes where there is no object."""
+    if value != []:
+        expected = "dict"
+        raise MismatchError(expected, value)
+
+
+_SCALARS: dict[Any, Reader] = {
+    str: read_str,
+    int: read_int,
+    float: read_float,
+    bool: read_loose_bool,
+    datetime: read_date,
+}
+
+
+def _is_array(kind: Any) -> bool:
+    return get_origin(kind) in {tuple, list}
+
+
+def _is_include(kind: Any) -> bool:
+    return get_origin(kind) is Include
+
+
+def _is_map(kind: Any) -> bool:
+    return get_origin(kind) in {dict, Mapping}
+
+
+def _has(quirk: Quirk) -> Callable[[Any], bool]:
+    return lambda kind: get_origin(kind) is Annotated and quirk in get_args(kind)[1:]
+
+
+def register(converter: "Converter") -> None:
+    """Give the converter of replies its hooks."""
+    for kind, hook in _SCALARS.items():
+        converter.register_structure_hook(kind, hook)
+    factories: tuple[tuple[Callable[[Any], bool], Callable[[Any], Reader]], ...] = (
+        (lambda kind: kind is Any, lambda _: read_any),
+        (_is_array, functools.partial(_array_reader, converter)),
+        (_is_include, functools.partial(_include_reader, converter)),
+        (_is_map, functools.partial(_map_reader, converter)),
+        (is_union, functools.partial(_union_reader, converter)),
+        (_has(Quirk.NUMBER_OR_STRING), lambda kind: read_text_id if get_args(kind)[0] is str else read_number_id),
+        (_has(Quirk.INCLUDE), functools.partial(_item_reader, converter)),
+        (is_model, functools.partial(_model_reader, converter)),
+    )
+    for predicate, factory in factories:
+        converter.register_structure_hook_factory(predicate, factory)
+    converter.register_unstructure_hook(datetime, format_response)
+    dump_list = functools.partial(_dump_list, converter)
+    for kind in (tuple, list):
+        converter.register_unstructure_hook(kind, dump_list)
+    converter.register_unstructure_hook(dict, functools.partial(_dump_map, converter))
+    converter.register_unstructure_hook(Include, functools.partial(_dump_include, converter))
+    converter.register_unstructure_hook_factory(is_model, functools.partial(_model_dumper, converter))
+
+
+def _reader(converter: "Converter", kind: Any) -> Reader:
+    """Return the hook of a part; that of a class is looked up when the first value comes, so that cycles end."""
+    if not is_model(kind):
+        hook: Reader = converter.get_structure_hook(kind)
+        return hook
+    found: list[Reader] = []
+
+    def read(value: Any, declared: Any) -> Any:
+        if not found:
+            found.append(converter.get_structure_hook(kind))
+        return found[0](value, declared)
+
+    return read
+
+
+def _items(read: Reader, values: Iterable[Any]) -> list[Any]:
+    items: list[Any] = []
+    try:
+        for value in values:
+            items.append(read(value, None))  # noqa: PERF401 - the length tells where it failed
+    except MismatchError as error:
+        error.trail.append(f"[{len(items)}]")
+        raise
+    return items
+
+
+def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return type(value) is dict
+
+
+def _is_array_value(value: Any) -> TypeGuard[list[Any]]:
+    return type(value) is list
+
+
+def _array_reader(converter: "Converter", kind: Any) -> Reader:
+    as_list = get_origin(kind) is list
+    read_item = _reader(converter, get_args(kind)[0])
+
+    def read(value: Any, _: Any) -> Any:
+        if _is_array_value(value) or value == {}:
+            items = _items(read_item, value)
+            return items if as_list else tuple(items)
+        expected = "list"
+        raise MismatchError(expected, value)
+
+    return read
+
+
+def _include_reader(converter: "Converter", kind: Any) -> Reader:
+    read_array = _array_reader(converter, kind)
+
+    def read(value: Any, _: Any) -> Any:
+        if _is_array_value(value) or value == {}:
+            return Include(read_array(value, None))
+        if not _is_object(value) or "data" not in value:
+            expected = "list"
+            raise MismatchError(expected, value)
+        meta = {key: rest for key, rest in value.items() if key != "data"}
+        return Include(_within_data(read_array, value), meta=meta, wrapped=True)
+
+    return read
+
+
+def _within_data(read: Reader, wrapper: dict[str, Any]) -> Any:
+    try:
+        return read(wrapper["data"], None)
+    except MismatchError as error:
+        error.trail.append(".data")
+        raise
+
+
+def _item_reader(converter: "Converter", kind: Any) -> Reader:
+    inner = _reader(converter, get_args(kind)[0])
+
+    def read(value: Any, _: Any) -> Any:
+        if _is_object(value) and "data" in value and value.keys() <= {"data", "meta"}:
+            return _within_data(inner, value)
+        return inner(value, None)
+
+    return read
+
+
+def _map_reader(converter: "Converter", kind: Any) -> Reader:
+    of_any = get_args(kind)[1] is Any
+    read_item = _reader(converter, get_args(kind)[1])
+
+    def read(value: Any, _: Any) -> Any:
+        if value == [] and type(value) is list:
+            return {}
+        if not _is_object(value):
+            expected = "dict"
+            raise MismatchError(expected, value)
+        # The keys of a map may be data, so a path does not name them.
+        return value if of_any else dict(zip(value, _items(read_item, value.values()), strict=True))
+
+    return read
+
+
+_OTHERS: tuple[Any, ...] = (str, int, float, bool, list, dict)
+
+
+def _shapes(kind: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the JSON types that are a kind's own, and those that it takes through a hook."""
+    if get_origin(kind) is Annotated:
+        return ((str,), (int,)) if get_args(kind)[0] is str else ((int,), (str,))
+    if is_model(kind):
+        return (dict,), (list, *((int, float, str) if bare_key(kind) else ()))
+    if _is_map(kind):
+        return (dict,), (list,)
+    if _is_array(kind) or _is_include(kind):
+        return (list,), (dict,)
+    known = {bool: ((bool,), (int, str)), float: ((float, int), ()), datetime: ((str,), ()), Any: (_OTHERS, ())}
+    return known.get(kind, ((kind,), ()))
+
+
+def _union_reader(converter: "Converter", kind: Any) -> Reader:
+    optional = NoneType in get_args(kind)
+    members = [(member, _shapes(member)) for member in get_args(kind) if member is not NoneType]
+    table: dict[Any, Reader] = {NoneType: read_any} if optional else {}
+    for turn in (0, 1):
+        for member, shapes in members:
+            hook = _reader(converter, member)
+            for shape in shapes[turn]:
+                no_object = shape is list and optional and is_model(member) and required_keys(member)
+                table.setdefault(shape, read_no_object if no_object else hook)
+    expected = " or ".join(sorted({shape.__name__ for _, shapes in members for shape in shapes[0]}))
+
+    def read(value: Any, _: Any) -> Any:
+        hook = table.get(type(value))
+        if hook is None:
+            raise MismatchError(expected, value)
+        return hook(value, None)
+
+    return read
+
+
+def _field_reader(converter: "Converter", kind: Any) -> Reader:
+    """Return the hook of a field whose null is handled already."""
+    members = [member for member in get_args(kind) if member is not NoneType] if is_union(kind) else []
+    plain = len(members) == 1 and not is_model(members[0])
+    return _reader(converter, members[0] if plain else kind)
+
+
+def _own_type(kind: Any) -> Any:
+    """Return the JSON type that a field takes as it is, so that most values need no call; None where there is none."""
+    members = [member for member in get_args(kind) if member is not NoneType] if is_union(kind) else [kind]
+    if len(members) != 1:
+        return None
+    (kind,) = members
+    if get_origin(kind) is Annotated and Quirk.NUMBER_OR_STRING in get_args(kind):
+        return get_args(kind)[0]
+    if _is_map(kind):
+        return dict if get_args(kind)[1] is Any else None
+    return kind if kind in {str, int, float, bool} else None
+
+
+def _as_object(value: Any, kind: Any) -> dict[str, Any]:
+    """Make the object that a value of another JSON type stands for: an empty map, or a bare reference."""
+    if value == [] and type(value) is list:
+        return {}
+    bare = bare_key(kind)
+    if bare is None or type(value) not in {int, float, str}:
+        expected = f"dict ({kind.__name__})"
+        raise MismatchError(expected, value)
+    return {bare: value}
+
+
+def _model_reader(converter: "Converter", kind: Any) -> Reader:
+    hints = get_type_hints(kind, include_extras=True)
+    fields = {
+        field_key(field): (field.name, _own_type(hints[field.name]), _field_reader(converter, hints[field.name]))
+        for field in attrs.fields(kind)
+        if field.name != "extra"
+    }
+    required = required_keys(kind)
+
+    def read(value: Any, _: Any) -> Any:
+        payload: dict[str, Any] = value if _is_object(value) else _as_object(value, kind)
+        values: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        key = ""
+        try:
+            for key, part in payload.items():
+                field = fields.get(key)
+                if field is None:
+                    extra[key] = part
+                elif part is not None:
+                    name, own, hook = field
+                    values[name] = part if type(part) is own else hook(part, None)
+        except MismatchError as error:
+            error.trail.append(f".{key}")
+            raise
+        if not required.keys() <= values.keys():
+            raise _missing(next(key for name, key in required.items() if name not in values), payload)
+        return kind(extra=extra, **values)
+
+    return read
+
+
+def _missing(key: str, payload: dict[str, Any]) -> MismatchError:
+    error = MismatchError("a value", payload.get(key))
+    if key not in payload:
+        error.got = "nothing"
+    error.trail.append(f".{key}")
+    return error
+
+
+_PLAIN: frozenset[Any] = frozenset({str, int, float, bool})
+
+
+def _dump_list(converter: "Converter", values: Iterable[Any]) -> list[Any]:
+    return [converter.unstructure(value) for value in values]
+
+
+def _dump_map(converter: "Converter", values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: converter.unstructure(value) for key, value in values.items()}
+
+
+def _dump_include(converter: "Converter", values: Include[Any]) -> Any:
+    items = _dump_list(converter, values)
+    return {"data": items, **_dump_map(converter, values.meta)} if values.wrapped else items
+
+
+def _model_dumper(converter: "Converter", kind: Any) -> Callable[[Any], Any]:
+    keys = [(field.name, field_key(field)) for field in attrs.fields(kind) if field.name != "extra"]
+    bare = bare_key(kind)
+
+    def dump(model: Any) -> Any:
+        known = [(key, getattr(model, name)) for name, key in keys]
+        payload: dict[str, Any] = {
+            key: value if type(value) in _PLAIN else converter.unstructure(value)
+            for key, value in known
+            if value is not None
+        }
+        payload |= {key: rest for key, rest in _dump_map(converter, model.extra).items() if key not in payload}
+        return payload[bare] if bare is not None and payload.keys() == {bare} else payload
+
+    return dump

@@ -1,0 +1,113 @@
+"""Run the sandbox as a server of its own: `python -m tallyfy_async.sandbox --port 0`."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from attrs import asdict
+
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .faults import Profile
+    from .sandbox import Sandbox
+
+MISSING = 'the sandbox needs an extra that is not installed: pip install "tallyfy-async[sandbox]" ({name} is missing)'
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the command line. Flags that are settings have the settings' names and defaults."""
+    defaults = Settings()
+    line = argparse.ArgumentParser(prog="python -m tallyfy_async.sandbox", description="A local Tallyfy over HTTP.")
+    line.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    line.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free one (default)")
+    line.add_argument("--seed", type=int, default=0, help="decides rows, ids and credentials (default: 0)")
+    line.add_argument("--faults", choices=("none", "some", "many"), default="none", help="429, 503, cut connections")
+    for name in ("organizations", "templates", "runs", "tasks", "users"):
+        value: int = getattr(defaults, name)
+        line.add_argument(f"--{name}", type=int, default=value, help=f"{name} of the seeded world (default: {value})")
+    line.add_argument("--token-life", type=float, dest="access_life", default=defaults.access_life, metavar="SECONDS")
+    line.add_argument("--refresh-life", type=float, default=defaults.refresh_life, metavar="SECONDS")
+    line.add_argument("--application-life", type=float, default=defaults.application_life, metavar="SECONDS")
+    line.add_argument("--personal-life", type=float, default=defaults.personal_life, metavar="SECONDS")
+    line.add_argument("--league", type=int, choices=(8, 9), default=defaults.league, help="words for dead tokens")
+    line.add_argument("--encoding", dest="body_encoding", choices=("form", "json", "any"), default="form")
+    line.add_argument("--client-auth", choices=("body", "headers", "any"), default="body")
+    line.add_argument("--refresh-path", choices=("tokens", "cookie", "off"), default="tokens")
+    line.add_argument("--missing-client-header", choices=("401", "404"), default="401")
+    line.add_argument("--no-rotation", dest="rotate_refresh", action="store_false", help="refresh tokens stay valid")
+    line.add_argument("--rate-limit", type=int, dest="rate_limit_per_minute", metavar="CALLS", help="a minute and user")
+    line.add_argument("--validation-style", choices=("docs", "laravel"), default="docs")
+    line.add_argument("--complete-twice", choices=("ok", "error"), default="ok")
+    styles = ("auto", "list", "map", "null", "missing", "prev")
+    line.add_argument("--links", dest="links_style", choices=styles, default="auto")
+    line.add_argument("--owners", dest="owners_style", choices=("ids", "objects"), default="ids")
+    line.add_argument("--dates", dest="date_spelling", choices=("Z", "millis", "micros", "offset", "space"))
+    return line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit status."""
+    line = parser()
+    options = vars(line.parse_args(arguments))
+    host, port, seed, faults = (options.pop(name) for name in ("host", "port", "seed", "faults"))
+    try:
+        settings = Settings(**options)
+    except ValueError as error:
+        line.error(str(error))
+    try:
+        module = import_module("tallyfy_async.sandbox.sandbox")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "tallyfy_async":
+            raise
+        sys.stderr.write(MISSING.format(name=error.name) + "\n")
+        return 2
+    sandbox: Sandbox = module.Sandbox(settings, seed=seed)
+    try:
+        return _serve(sandbox, host, port, faults)
+    except OSError as error:
+        sys.stderr.write(f"cannot listen on {host}:{port}: {error.strerror or error}\n")
+        return 1
+
+
+def _serve(sandbox: "Sandbox", host: str, port: int, faults: "Profile") -> int:
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    sandbox.faults.profile(faults)
+    with contextlib.ExitStack() as stack:
+        if faults == "none":
+            stack.enter_context(sandbox.serve(port, host))
+            url = sandbox.url
+        else:
+            # Only the proxy can cut a connection: it takes the announced address, the server a free one behind it.
+            stack.enter_context(sandbox.serve())
+            proxy = stack.enter_context(sandbox.proxy(port=port, host=host))
+            proxy.profile(faults)
+            url = proxy.url
+        _announce({"url": url, **asdict(sandbox.credentials)})
+        stop.wait()
+    return 0
+
+
+def _announce(line: dict[str, str]) -> None:
+    """Print the one line of standard output; what any library prints later goes to standard error."""
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""The ASGI application: route, authenticate, inject faults, count."""
+
+import itertools
+import re
+
+import anyio
+from starlette.types import Receive, Scope, Send
+
+from . import control, oauth
+from .backend import Backend
+from .exchange import Incoming, Reply, json_reply, read
+from .faults import Fault
+from .problems import Invalid, Problem, endpoint_not_found, forbidden, unauthenticated
+from .records import is_object
+from .router import Call, Operation
+from .routes import build
+from .stats import Received
+from .tokens import AccessToken
+
+_BEARER = re.compile(r"Bearer (\S+)\Z")
+_WINDOW = 60.0
+_NOT_FOUND_PAGE = b"<!DOCTYPE html><html><head><title>Not Found</title></head><body>404 | Not Found</body></html>"
+
+
+class Application:
+    """Answer HTTP over ASGI, on asyncio and trio, with or without lifespan."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._router = build()
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            raise ValueError(f"the sandbox speaks HTTP only, not {scope['type']}")
+        incoming = await read(scope, receive)
+        if incoming is None:
+            return
+        if incoming.segments[:1] == (control.PREFIX,):
+            await control.answer(self._backend, incoming).send(send)
+            return
+        with self._backend.stats.in_flight():
+            reply = await self._serve(incoming)
+        await reply.send(send)
+
+    async def _serve(self, incoming: Incoming) -> Reply:
+        backend = self._backend
+        operation: Operation | None = None
+        params: dict[str, str] = {}
+        missing: Problem | None = None
+        try:
+            operation, params = self._router.resolve(incoming.method, incoming.segments)
+        except Problem as problem:
+            missing = problem
+        name = operation.name if operation else None
+        self._record(incoming, name)
+        fault = backend.faults.pick(incoming.method, incoming.below_base, name, incoming.link({}))
+        before = len(backend.world.vault.access)
+        reply = await self._with_fault(incoming, operation, params, missing, fault)
+        if operation is not None and operation.context == "none" and name in {"create_token", "refresh_token"}:
+            self._count_token(incoming, reply, granted=len(backend.world.vault.access) > before)
+        backend.stats.answered(name, reply.status)
+        number = f"sandbox-{next(self._numbers):08d}"
+        headers = {"X-Request-Id": number, **reply.headers}
+        return Reply(status=reply.status, body=reply.body, content_type=reply.content_type, headers=headers)
+
+    async def _with_fault(
+        self,
+        incoming: Incoming,
+        operation: Operation | None,
+        params: dict[str, str],
+        missing: Problem | None,
+        fault: Fault | None,
+    ) -> Reply:
+        if fault is None:
+            return self._answer(incoming, operation, params, missing)
+        if fault.delay:
+            await anyio.sleep(fault.delay)
+        token = self._token(incoming)
+        if fault.revoke and token is not None:
+            token.revoked = True
+        if fault.answers and fault.stage == "before":
+            reply = fault.reply()
+        else:
+            real = self._answer(incoming, operation, params, missing)
+            reply = fault.reply() if fault.answers else fault.patched(real)
+        if fault.delay_after:
+            await anyio.sleep(fault.delay_after)
+        return reply
+
+    def _answer(
+        self, incoming: Incoming, operation: Operation | None, params: dict[str, str], missing: Problem | None
+    ) -> Reply:
+        """Run the operation; what it raises becomes a reply."""
+        limit: dict[str, str] = {}
+        try:
+            if operation is None:
+                raise missing or endpoint_not_found()
+            token = None if operation.context == "none" else self._authenticate(incoming)
+            limit = self._throttle(incoming, token)
+            if token is not None:
+                self._authorize(operation, params, token)
+            reply = operation.handler(self._call(incoming, operation, params, token))
+        except Problem as problem:
+            reply = _problem_reply(incoming, problem)
+        except Invalid as invalid:
+            reply = self._invalid_reply(invalid)
+        if not limit:
+            return reply
+        headers = {**limit, **reply.headers}
+        return Reply(status=reply.status, body=reply.body, content_type=reply.content_type, headers=headers)
+
+    def _call(
+        self, incoming: Incoming, operation: Operation, params: dict[str, str], token: AccessToken | None
+    ) -> Call:
+        world = self._backend.world
+        return Call(
+            incoming=incoming,
+            operation=operation,
+            params=params,
+            world=world,
+            settings=self._backend.settings,
+            bearer=token,
+            now=world.now(),
+        )
+
+    def _token(self, incoming: Incoming) -> AccessToken | None:
+        match = _BEARER.match(incoming.headers.get("authorization", ""))
+        return self._backend.world.vault.access.get(match[1]) if match else None
+
+    def _authenticate(self, incoming: Incoming) -> AccessToken:
+        """Demand the client header and a living token, written with exactly one space (seed 002)."""
+        if not incoming.headers.get("x-tallyfy-client"):
+            raise endpoint_not_found() if self._backend.settings.missing_client_header == "404" else unauthenticated()
+        token = self._token(incoming)
+        if token is None or not token.alive(self._backend.world.clock()):
+            raise unauthenticated()
+        return token
+
+    def _authorize(self, operation: Operation, params: dict[str, str], token: AccessToken) -> None:
+        """Demand the right kind of token, the organization it is tied to, and the scope of the capability."""
+        world, organization = self._backend.world, params.get("org")
+        if operation.context == "user" and token.user_id is None:
+            raise unauthenticated()
+        if organization is not None:
+            tenant = world.tenant(organization)
+            if token.organization != organization:
+                raise forbidden("You don't have permission to access this organization!")
+            member = tenant.members.get(token.user_id or 0)
+            if operation.context == "user" and (member is None or member.status != "active"):
+                raise unauthenticated()
+        if operation.scoped and self._backend.settings.enforce_scopes and not token.allows(operation.scope):
+            raise forbidden("Invalid scope(s) provided.")
+        token.uses += 1
+
+    def _throttle(self, incoming: Incoming, token: AccessToken | None) -> dict[str, str]:
+        """Count the call against the burst limit of its user, or of its address when nobody is signed in."""
+        most = self._backend.settings.rate_limit_per_minute
+        if most is None:
+            return {}
+        now = self._backend.world.clock()
+        recent = self._backend.recent[f"user {token.user_id}" if token else incoming.client]
+        while recent and recent[0] <= now - _WINDOW:
+            recent.popleft()
+        if len(recent) >= most:
+            wait = max(1, int(recent[0] + _WINDOW - now + 0.999))
+            body = {"message": "Too Many Attempts."}
+            if self._backend.settings.rate_limit_code:
+                body["code"] = "RATE_LIMIT_EXCEEDED"
+            raise Problem(429, body, {"Retry-After": str(wait), "X-RateLimit-Remaining": "0"})
+        recent.append(now)
+        return {"X-RateLimit-Limit": str(most), "X-RateLimit-Remaining": str(most - len(recent))}
+
+    def _invalid_reply(self, invalid: Invalid) -> Reply:
+        if self._backend.settings.validation_style == "laravel":
+            return json_reply({"message": "The given data was invalid.", "errors": invalid.errors}, 422)
+        return json_reply({"error": True, "errors": invalid.errors}, 422)
+
+    def _record(self, incoming: Incoming, name: str | None) -> None:
+        if name in {"create_token", "refresh_token"}:
+            _, refresh = oauth.presented(incoming, self._backend.settings)
+            if refresh:
+                known = self._backend.world.vault.refresh.get(refresh)
+                self._backend.stats.presented[refresh] += 1
+                self._backend.stats.reuses += known is not None and known.spent
+        if self._backend.settings.record:
+            self._backend.stats.received.append(
+                Received(
+                    method=incoming.method,
+                    path=incoming.path,
+                    query=incoming.query,
+                    headers=incoming.headers,
+                    body=incoming.body,
+                    operation=name,
+                )
+            )
+
+    def _count_token(self, incoming: Incoming, reply: Reply, *, granted: bool) -> None:
+        grant, _ = oauth.presented(incoming, self._backend.settings)
+        data = reply.json()
+        code = data.get("error") if is_object(data) else None
+        ok = reply.status == 200 and granted
+        outcome = "ok" if ok else code if isinstance(code, str) else str(reply.status)
+        self._backend.stats.token_request(grant, outcome)
+
+
+def _problem_reply(incoming: Incoming, problem: Problem) -> Reply:
+    """Answer with JSON; a 404 is a page of HTML for clients that do not ask for JSON."""
+    if problem.status == 404 and "json" not in incoming.headers.get("accept", ""):
+        return Reply(status=404, body=_NOT_FOUND_PAGE, content_type="text/html; charset=UTF-8")
+    return json_reply(problem.body, problem.status, problem.headers)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

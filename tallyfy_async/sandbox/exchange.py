@@ -1,0 +1,120 @@
+"""One request as it came in and one reply as it goes out."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote
+
+from attrs import field, frozen
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from .records import JsonObject, is_object
+
+BASE = "api"
+
+
+@frozen(kw_only=True)
+class Incoming:
+    """A request, read whole.
+
+    `segments` are the percent-decoded parts of the path below the base; `/api` in front is optional, as the sources
+    print both styles. `query` keeps the last value of a repeated name; a + is a plus sign, never a blank.
+    """
+
+    method: str
+    path: str
+    segments: tuple[str, ...]
+    prefixed: bool
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    client: str
+    origin: str
+
+    @property
+    def below_base(self) -> str:
+        """Return the path without the base, for matching."""
+        return "/" + "/".join(self.segments)
+
+    def json_object(self) -> JsonObject:
+        """Read the body as a JSON object. PHP reads anything else, an empty or broken body too, as no input at all."""
+        try:
+            data: Any = json.loads(self.body)
+        except ValueError:
+            return {}
+        return data if is_object(data) else {}
+
+    def link(self, changes: Mapping[str, str]) -> str:
+        """Return this request's URL with other query values, blanks as %20."""
+        query = {**self.query, **changes}
+        text = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in query.items())
+        return f"{self.origin}{self.path}?{text}"
+
+
+async def read(scope: Scope, receive: Receive) -> Incoming | None:
+    """Read a request; None when the client went away before it was complete."""
+    request = Request(scope, receive)
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        return None
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    path = raw.partition(b"?")[0].decode("ascii", "replace")
+    segments = tuple(unquote(part) for part in path.strip("/").split("/")) if path.strip("/") else ()
+    prefixed = segments[:1] == (BASE,)
+    text = scope.get("query_string", b"").decode("ascii", "replace").replace("+", "%2B")
+    client = scope.get("client")
+    return Incoming(
+        method=scope["method"],
+        path=path,
+        segments=segments[1:] if prefixed else segments,
+        prefixed=prefixed,
+        query=dict(parse_qsl(text, keep_blank_values=True)),
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+        body=body,
+        client=client[0] if client else "in-process",
+        origin=f"{scope.get('scheme', 'http')}://{request.headers.get('host', 'sandbox.localhost')}",
+    )
+
+
+@frozen(kw_only=True)
+class Reply:
+    """What goes back: status, body bytes, headers."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str | None = "application/json"
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+
+    def json(self) -> Any:
+        """Return the decoded body, None when it is no JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    async def send(self, send: Send) -> None:
+        """Send it over ASGI, with a Content-Length."""
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        if self.content_type is not None:
+            headers.append((b"content-type", self.content_type.encode("latin-1")))
+        if self.status not in {204, 304}:
+            headers.append((b"content-length", str(len(self.body)).encode()))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def encode(data: object) -> bytes:
+    """Encode JSON the way PHP does: no blanks, non-ASCII escaped."""
+    return json.dumps(data, separators=(",", ":")).encode()
+
+
+def json_reply(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """Answer with JSON."""
+    return Reply(status=status, body=encode(data), headers=dict(headers or {}))
+
+
+def item(data: object, status: int = 200) -> Reply:
+    """Answer with one record in its `data` envelope."""
+    return json_reply({"data": data}, status)

@@ -1,0 +1,111 @@
+"""The facade: one object that is a local Tallyfy."""
+
+import contextlib
+import time
+from collections.abc import Callable, Generator
+from typing import Any, Self
+
+from attrs import evolve
+
+from . import control
+from .app import Application
+from .backend import Backend
+from .faults import Faults
+from .proxy import Proxy, Rule, proxying
+from .server import serving
+from .settings import Credentials, Settings
+from .stats import Stats
+from .world import World
+
+IN_PROCESS_URL = "http://sandbox.localhost/api"
+
+
+class Sandbox:
+    """A local Tallyfy with a seeded organization.
+
+    `seed` decides rows, ids and credentials; `clock` returns seconds since 1970 and decides when tokens die.
+    `app` works in-process through httpx.ASGITransport, on asyncio and trio; `serve()` puts it behind a real socket.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, seed: int = 0, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._backend = Backend(settings or Settings(), seed, clock)
+        self.app = Application(self._backend)
+        self.url = IN_PROCESS_URL
+        """Base URL of API calls: the in-process one, or the real one inside `serve()`."""
+        self._seed = seed
+        self._address: tuple[str, int] | None = None
+
+    def __repr__(self) -> str:
+        """Show where it is, without secrets."""
+        return f"Sandbox(url={self.url!r}, organization={self.credentials.organization!r})"
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings in force."""
+        return self._backend.settings
+
+    @property
+    def credentials(self) -> Credentials:
+        """Return what a client needs to log in."""
+        return self._backend.credentials
+
+    @property
+    def world(self) -> World:
+        """Return the state machine."""
+        return self._backend.world
+
+    @property
+    def faults(self) -> Faults:
+        """Return the script of faults."""
+        return self._backend.faults
+
+    @property
+    def stats(self) -> Stats:
+        """Return the counters."""
+        return self._backend.stats
+
+    @property
+    def token_lives(self) -> int:
+        """Count the access tokens that the token endpoint issued."""
+        return self.world.vault.issued
+
+    @property
+    def lives_used(self) -> int:
+        """Count the issued access tokens with which at least one API call was accepted."""
+        return self.world.vault.lives_used
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings while the sandbox runs; the seeded rows stay as they are."""
+        self._backend.settings = evolve(self._backend.settings, **changes)
+
+    def truth(self, organization: str | None = None) -> dict[str, Any]:
+        """Return the ids of every row: runs, tasks, archived_runs, archived_tasks, checklists, users."""
+        return control.truth(self._backend, organization)
+
+    def report(self) -> dict[str, Any]:
+        """Return all counters as GET /_sandbox/stats prints them."""
+        return control.stats(self._backend)
+
+    @contextlib.contextmanager
+    def serve(self, port: int = 0, host: str = "127.0.0.1") -> Generator[Self, None, None]:
+        """Serve over HTTP from a daemon thread until the block ends; `url` is the real one meanwhile."""
+        with serving(self.app, host, port) as address:
+            before = self.url, self._address
+            self.url, self._address = f"http://{address[0]}:{address[1]}/api", address
+            try:
+                yield self
+            finally:
+                self.url, self._address = before
+
+    @contextlib.contextmanager
+    def proxy(self, *rules: Rule, port: int = 0, host: str = "127.0.0.1") -> Generator[Proxy, None, None]:
+        """Put a fault-injecting TCP proxy in front of the running server; its `url` replaces the sandbox's own.
+
+        Raise RuntimeError outside `serve()`.
+        """
+        if self._address is None:
+            raise RuntimeError("proxy() needs a running server: use it inside `with sandbox.serve():`")
+        with proxying(*self._address, *rules, listen=(host, port), seed=self._seed) as running:
+            yield running

@@ -1,0 +1,112 @@
+"""Every knob of the sandbox, as one frozen value."""
+
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from attrs import field, frozen
+
+DateSpelling = Literal["Z", "millis", "micros", "offset", "space"]
+LinksStyle = Literal["auto", "list", "map", "null", "missing", "prev"]
+
+MONTH = 30 * 24 * 3600
+SEED_EPOCH = 1_793_523_600
+"""2026-11-01 09:00:00 UTC: the moment that the seeded world calls "now"."""
+
+DEFAULT_PAGE_SIZES: Mapping[str, tuple[int, int]] = {"list_users": (9999, 9999)}
+"""Operation -> (default, maximum) of per_page where it is not the usual (10, 100). Source: identity.md, section 5."""
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Describe how this sandbox behaves.
+
+    Lifetimes are seconds. The defaults are what the seeds print (3600 s for every access token); everything that the
+    sources contradict each other on is a setting.
+    """
+
+    access_life: float = 3600
+    """Life of access tokens of the password and refresh grants (seed 002)."""
+    refresh_life: float = 12 * MONTH
+    application_life: float = 3600
+    """Life of client_credentials tokens (seed 001)."""
+    personal_life: float = 6 * MONTH
+    league: Literal[8, 9] = 9
+    """OAuth server generation; to a dead refresh token 8 answers 401 invalid_request, 9 answers 400 invalid_grant."""
+    rotate_refresh: bool = True
+    """A refresh spends the refresh token and issues another one."""
+    refresh_returns_refresh_token: bool = True
+    """False: the reply to a refresh holds no refresh token, and the presented one stays valid."""
+    revoke_old_access_on_refresh: bool = True
+    body_encoding: Literal["form", "json", "any"] = "form"
+    client_auth: Literal["body", "headers", "any"] = "body"
+    refresh_path: Literal["tokens", "cookie", "off"] = "tokens"
+    """What POST /oauth/token/refresh answers: tokens, the text `Refreshed.` of a browser route, or 404."""
+    missing_client_header: Literal["401", "404"] = "401"
+    """What a call without X-Tallyfy-Client gets: the sources say both."""
+    enforce_scopes: bool = True
+    """Refuse capabilities that seed 000 names when the token's scopes do not hold them (403)."""
+
+    rate_limit_per_minute: int | None = None
+    """Calls in a rolling minute per user (per address when signed out); None: unlimited."""
+    rate_limit_code: bool = False
+    """Add RATE_LIMIT_EXCEEDED to the body of a burst 429, as the hourly caps have it."""
+    validation_style: Literal["docs", "laravel"] = "docs"
+    complete_twice: Literal["ok", "error"] = "ok"
+    """Completing a completed task: `ok` changes nothing (server code), `error` answers 422 (documentation)."""
+
+    page_sizes: Mapping[str, tuple[int, int]] = field(factory=lambda: dict(DEFAULT_PAGE_SIZES))
+    """Operation -> (default, maximum) of per_page; operations that are not named have (10, 100)."""
+    links_style: LinksStyle = "auto"
+    """`auto`: [] without neighbours, else an object with previous and next; the others force one spelling."""
+    owners_style: Literal["ids", "objects"] = "ids"
+    date_spelling: DateSpelling | None = None
+    """Force one of the five response spellings; None: the one that the sources show for each record."""
+
+    organizations: int = 2
+    """Organizations of the seeded user; only the first one is large."""
+    templates: int = 12
+    runs: int = 300
+    tasks: int = 5000
+    users: int = 40
+    seed_epoch: int = SEED_EPOCH
+    record: bool = False
+    """Keep every received request, secrets included, in `stats.received`."""
+
+    def __attrs_post_init__(self) -> None:
+        """Raise ValueError on a value that its setting does not take."""
+        for name, hint in get_type_hints(Settings).items():
+            if name != "page_sizes" and not _fits(getattr(self, name), hint):
+                raise ValueError(f"{name}: {getattr(self, name)!r} is none of {hint}")
+
+    def page_size(self, operation: str) -> tuple[int, int]:
+        """Return (default, maximum) of per_page for a list operation."""
+        return self.page_sizes.get(operation, (10, 100))
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Tell whether a value is of a setting's type; numbers are never negative."""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_args(hint):
+        return any(_fits(value, part) for part in get_args(hint))
+    if hint is bool or hint is NoneType:
+        return isinstance(value, hint)
+    kinds = (int, float) if hint is float else (int,)
+    return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
+
+
+def _mask(value: str) -> str:
+    return "'***'" if value else "''"
+
+
+@frozen(kw_only=True)
+class Credentials:
+    """Hold what a client needs to log in to one sandbox. The repr shows no secret."""
+
+    organization: str
+    client_id: str
+    client_secret: str = field(repr=_mask)
+    username: str
+    password: str = field(repr=_mask)
+    personal_token: str = field(repr=_mask)

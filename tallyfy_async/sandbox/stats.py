@@ -1,0 +1,92 @@
+"""What the sandbox has seen."""
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class Received:
+    """One request as it came in. It holds secrets: this is a test tool, and it stays in memory."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    operation: str | None
+
+
+class Stats:
+    """Counters of one sandbox; control requests (/_sandbox) are not counted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Start counting anew."""
+        self.requests = 0
+        self.by_operation: Counter[str] = Counter()
+        self.by_status: Counter[int] = Counter()
+        self.token_requests: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """Grant type -> outcome (`ok`, an OAuth error code, or a status) -> requests."""
+        self.presented: Counter[str] = Counter()
+        """Refresh token -> token requests that carried it, whatever became of them."""
+        self.reuses = 0
+        """Refresh tokens that came again after they were spent."""
+        self.concurrency = 0
+        self.max_concurrency = 0
+        self.received: list[Received] = []
+
+    @property
+    def presented_twice(self) -> int:
+        """Count the refresh tokens that were sent in more than one token request."""
+        return sum(1 for times in self.presented.values() if times > 1)
+
+    @property
+    def token_total(self) -> int:
+        """Count the requests to the token endpoint."""
+        return sum(sum(outcomes.values()) for outcomes in self.token_requests.values())
+
+    @contextmanager
+    def in_flight(self) -> Generator[None, None, None]:
+        """Count a request while it is being answered."""
+        with self._lock:
+            self.requests += 1
+            self.concurrency += 1
+            self.max_concurrency = max(self.max_concurrency, self.concurrency)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.concurrency -= 1
+
+    def answered(self, operation: str | None, status: int) -> None:
+        """Count an answer."""
+        with self._lock:
+            self.by_operation[operation or "unknown"] += 1
+            self.by_status[status] += 1
+
+    def token_request(self, grant: str, outcome: str) -> None:
+        """Count a token request by what came of it."""
+        with self._lock:
+            self.token_requests[grant][outcome] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counters as plain values, without secrets."""
+        return {
+            "requests": self.requests,
+            "by_operation": dict(self.by_operation),
+            "by_status": {str(status): n for status, n in self.by_status.items()},
+            "token_requests": {grant: dict(outcomes) for grant, outcomes in self.token_requests.items()},
+            "token_total": self.token_total,
+            "reuses": self.reuses,
+            "presented_twice": self.presented_twice,
+            "concurrency": self.concurrency,
+            "max_concurrency": self.max_concurrency,
+        }

@@ -1,0 +1,127 @@
+"""Tokens as the authorization server sees them. No HTTP here; oauth.py speaks it."""
+
+import base64
+import json
+import random
+import secrets
+from typing import Literal
+
+from attrs import define, field
+
+Kind = Literal["user", "application", "personal"]
+SCOPES = frozenset({"organization", "account", "template", "process"})
+"""The scopes of seed 000; `*` stands for all of them."""
+
+
+@define(kw_only=True, eq=False)
+class AccessToken:
+    """An issued access token. Moments are seconds since 1970."""
+
+    value: str = field(repr=False)
+    kind: Kind
+    user_id: int | None
+    organization: str
+    client_id: str
+    scopes: frozenset[str]
+    expires_at: float
+    revoked: bool = False
+    uses: int = 0
+    """API calls that were accepted with it."""
+
+    def allows(self, scope: str) -> bool:
+        """Tell whether this token may use a capability of the scope."""
+        return "*" in self.scopes or scope in self.scopes
+
+    def alive(self, now: float) -> bool:
+        """Tell whether the token is good at this moment."""
+        return not self.revoked and now < self.expires_at
+
+
+@define(kw_only=True, eq=False)
+class RefreshToken:
+    """An issued refresh token and the access token it came with."""
+
+    value: str = field(repr=False)
+    access: AccessToken
+    expires_at: float
+    spent: bool = False
+
+
+def jwt_like(claims: dict[str, object], rng: random.Random | None = None) -> str:
+    """Make a string of the size and form of an RS256 JWT (about 1 kB). Nobody can verify it: clients see no inside."""
+
+    def part(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    draw = rng.randbytes if rng else secrets.token_bytes
+    header = {"typ": "JWT", "alg": "RS256"}
+    body = {**claims, "jti": draw(40).hex()}
+    return ".".join([part(json.dumps(header).encode()), part(json.dumps(body).encode()), part(draw(512))])
+
+
+class Vault:
+    """All tokens of the sandbox: issue, find, spend, revoke."""
+
+    def __init__(self) -> None:
+        self.access: dict[str, AccessToken] = {}
+        self.refresh: dict[str, RefreshToken] = {}
+        self.issued = 0
+        """Access tokens issued by the token endpoint."""
+
+    def issue(
+        self,
+        kind: Kind,
+        *,
+        user_id: int | None,
+        organization: str,
+        client_id: str,
+        scopes: frozenset[str],
+        now: float,
+        life: float,
+        rng: random.Random | None = None,
+    ) -> AccessToken:
+        """Make an access token that lives `life` seconds from now."""
+        claims: dict[str, object] = {
+            "aud": client_id,
+            "sub": str(user_id or ""),
+            "iat": now,
+            "exp": now + life,
+            "scopes": sorted(scopes),
+        }
+        token = AccessToken(
+            value=jwt_like(claims, rng),
+            kind=kind,
+            user_id=user_id,
+            organization=organization,
+            client_id=client_id,
+            scopes=scopes,
+            expires_at=now + life,
+        )
+        self.access[token.value] = token
+        self.issued += kind != "personal"
+        return token
+
+    def issue_refresh(self, access: AccessToken, *, now: float, life: float) -> RefreshToken:
+        """Make the refresh token that belongs to an access token."""
+        token = RefreshToken(value="def50200" + secrets.token_hex(300), access=access, expires_at=now + life)
+        self.refresh[token.value] = token
+        return token
+
+    def revoke_personal(self, user_id: int) -> int:
+        """Kill the personal tokens of a user, as a logout from the web app does (seed 002); return how many died."""
+        doomed = [t for t in self.access.values() if t.kind == "personal" and t.user_id == user_id and not t.revoked]
+        for token in doomed:
+            token.revoked = True
+        return len(doomed)
+
+    def revoke_all_access(self) -> int:
+        """Kill every access token, leaving refresh tokens alone; return how many died."""
+        doomed = [t for t in self.access.values() if not t.revoked]
+        for token in doomed:
+            token.revoked = True
+        return len(doomed)
+
+    @property
+    def lives_used(self) -> int:
+        """Count the access tokens of the token endpoint with which at least one API call was accepted."""
+        return sum(1 for t in self.access.values() if t.uses and t.kind != "personal")

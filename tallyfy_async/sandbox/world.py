@@ -1,0 +1,148 @@
+"""The sandbox's world: organizations and what lies in them. Pure Python, no HTTP.
+
+The state machines are functions over a Tenant, by noun: runs.py and tasks.py.
+"""
+
+import random
+import time
+from collections.abc import Callable
+
+from attrs import define, field
+
+from .problems import resource_not_found
+from .records import Checklist, Group, Member, Run, Tag, Task, User
+from .tokens import AccessToken, Vault
+
+
+@define(kw_only=True, eq=False)
+class Tenant:
+    """One organization with everything that belongs to it."""
+
+    id: str
+    name: str
+    slug: str
+    industry: str
+    timezone: str
+    created_at: int
+    updated_at: int
+    members: dict[int, Member] = field(factory=dict[int, Member])
+    groups: dict[str, Group] = field(factory=dict[str, Group])
+    tags: dict[str, Tag] = field(factory=dict[str, Tag])
+    guests: set[str] = field(factory=set[str])
+    checklists: dict[str, Checklist] = field(factory=dict[str, Checklist])
+    runs: dict[str, Run] = field(factory=dict[str, Run])
+    tasks: dict[str, Task] = field(factory=dict[str, Task])
+    version: int = 0
+    """Moves with every write: what was rendered before is stale."""
+    last_increment: int = 1000
+
+    def next_increment(self) -> int:
+        """Return the number of a new row."""
+        self.last_increment += 1
+        return self.last_increment
+
+    def changed(self) -> None:
+        """Note that a row was written."""
+        self.version += 1
+
+    def run(self, run_id: str, *, archived: bool = True) -> Run:
+        """Find a run; `archived=False` looks at live ones only. Raise a 404 otherwise."""
+        run = self.runs.get(run_id)
+        if run is None or (run.archived_at is not None and not archived):
+            raise resource_not_found()
+        return run
+
+    def task(self, task_id: object, *, run: Run | None = None, archived: bool = True) -> Task:
+        """Find a task, of one run when given. Raise a 404 otherwise, also when it lies in another run."""
+        task = self.tasks.get(task_id) if isinstance(task_id, str) else None
+        if task is None or (task.archived_at is not None and not archived):
+            raise resource_not_found()
+        if run is not None and task.run_id != run.id:
+            raise resource_not_found()
+        return task
+
+    def checklist(self, checklist_id: object) -> Checklist:
+        """Find a live template. An archived one reads like an unknown one."""
+        found = self.checklists.get(checklist_id) if isinstance(checklist_id, str) else None
+        if found is None or found.archived_at is not None:
+            raise resource_not_found()
+        return found
+
+    def member(self, user_id: object) -> Member:
+        """Find a member by id, a number or its decimal spelling."""
+        text = str(user_id)
+        found = self.members.get(int(text)) if text.isascii() and text.isdigit() else None
+        if found is None:
+            raise resource_not_found()
+        return found
+
+    def tasks_of(self, run: Run) -> list[Task]:
+        """List the tasks of a run in order of position."""
+        return sorted((self.tasks[i] for i in run.task_ids), key=lambda task: task.position)
+
+
+@define(kw_only=True)
+class Client:
+    """A registered application. Change `secret` to rotate it."""
+
+    id: str
+    secret: str = field(repr=False)
+    organization: str
+
+
+class World:
+    """Everything the sandbox knows.
+
+    `clock` returns seconds since 1970. `rng` mints ids, so that a seed gives the same ids again.
+    """
+
+    def __init__(self, *, rng: random.Random, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self.rng = rng
+        self.tenants: dict[str, Tenant] = {}
+        self.users: dict[int, User] = {}
+        self.clients: dict[str, Client] = {}
+        self.vault = Vault()
+        self.launched = 0
+        self.completed = 0
+
+    def now(self) -> int:
+        """Return the current second."""
+        return int(self.clock())
+
+    def new_id(self) -> str:
+        """Mint an id of 32 lower-case hex digits."""
+        return f"{self.rng.getrandbits(128):032x}"
+
+    def tenant(self, organization: str) -> Tenant:
+        """Find an organization or raise a 404."""
+        if organization not in self.tenants:
+            raise resource_not_found()
+        return self.tenants[organization]
+
+    def user(self, who: int | str | User) -> User:
+        """Find a user by id, email or record. Raise KeyError when there is none."""
+        if isinstance(who, User):
+            return who
+        for user in self.users.values():
+            if who in (user.id, user.email):
+                return user
+        raise KeyError(who)
+
+    def logout(self, who: int | str | User) -> int:
+        """Log a user out of the web app: their personal tokens die at once (seed 002). Return how many died."""
+        return self.vault.revoke_personal(self.user(who).id)
+
+    def personal_token(self, who: int | str | User, *, life: float, rng: random.Random | None = None) -> AccessToken:
+        """Make a personal access token, as Settings > Integrations > REST API does."""
+        user = self.user(who)
+        return self.vault.issue(
+            "personal",
+            user_id=user.id,
+            organization=user.home,
+            client_id="1",
+            scopes=frozenset({"*"}),
+            now=self.clock(),
+            life=life,
+            rng=rng,
+        )
