@@ -249,7 +249,7 @@ class TaskOverride(TypedDict, total=False):
 
 
 class RunLaunch(TypedDict, total=False):
-    """Arguments of a launch beside the template (contract: RunCreate). Nothing makes it idempotent: twice is two runs."""
+    """Arguments of a launch beside the template (contract: RunCreate). Sent twice, it launches twice."""
 
     name: str
     """Up to 550 characters; by default ``{template title} - {date}``."""

@@ -33,20 +33,23 @@ class Include(tuple[T, ...]):  # noqa: SLOT001 - a tuple cannot have slots, and 
     """Objects that came inside another one because of ``with=``.
 
     Attributes:
-        meta: the ``meta`` of the include, such as its pagination: an include may be cut after its first page.
-        wrapped: whether it came inside ``{"data": …}``.
+        wrapper: what stood beside the list in ``{"data": […], …}``; None where the list came bare.
 
     """
 
-    meta: Mapping[str, Any]
-    wrapped: bool
+    wrapper: Mapping[str, Any] | None
 
-    def __new__(cls, items: Iterable[T] = (), *, meta: Mapping[str, Any] | None = None, wrapped: bool = False) -> Self:
+    def __new__(cls, items: Iterable[T] = (), *, wrapper: Mapping[str, Any] | None = None) -> Self:
         """Make an include of these items."""
         self = super().__new__(cls, items)
-        self.meta = meta or {}
-        self.wrapped = wrapped
+        self.wrapper = wrapper
         return self
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Return the ``meta`` of the include, such as its pagination: an include may be cut after its first page."""
+        meta: Mapping[str, Any] = (self.wrapper or {}).get("meta") or {}
+        return meta
 
 
 class Unset(enum.Enum):

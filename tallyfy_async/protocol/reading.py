@@ -208,8 +208,8 @@ def _include_reader(converter: "Converter", kind: Any) -> Reader:
         if not _is_object(value) or "data" not in value:
             expected = "list"
             raise MismatchError(expected, value)
-        meta = {key: rest for key, rest in value.items() if key != "data"}
-        return Include(_within_data(read_array, value), meta=meta, wrapped=True)
+        wrapper = {key: rest for key, rest in value.items() if key != "data"}
+        return Include(() if value["data"] is None else _within_data(read_array, value), wrapper=wrapper)
 
     return read
 
@@ -371,7 +371,7 @@ def _dump_map(converter: "Converter", values: Mapping[str, Any]) -> dict[str, An
 
 def _dump_include(converter: "Converter", values: Include[Any]) -> Any:
     items = _dump_list(converter, values)
-    return {"data": items, **_dump_map(converter, values.meta)} if values.wrapped else items
+    return items if values.wrapper is None else {"data": items, **_dump_map(converter, values.wrapper)}
 
 
 def _model_dumper(converter: "Converter", kind: Any) -> Callable[[Any], Any]:

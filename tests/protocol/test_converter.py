@@ -170,8 +170,17 @@ def test_included_objects_are_bare_or_wrapped() -> None:
 
 
 def test_included_lists_keep_their_wrapper() -> None:
-    for parts in ([], [{"id": "b"}], {"data": []}, {"data": [{"id": "b"}]}, {"data": [], "meta": {"count": 0}}):
-        assert unstructure(structure({"id": "a", "parts": parts}, Thing)) == {"id": "a", "parts": parts}
+    for parts in ([], [{"id": "b"}], {"data": []}, {"data": [{"id": "b"}]}, {"data": [], "meta": {"count": 0}, "x": 1}):
+        thing = structure({"id": "a", "parts": parts}, Thing)
+        assert unstructure(thing) == {"id": "a", "parts": parts}
+        assert thing.parts is not None
+        assert thing.parts.meta == (parts.get("meta", {}) if isinstance(parts, dict) else {})
+
+
+def test_an_included_null_is_an_empty_list() -> None:
+    thing = structure({"id": "a", "parts": {"data": None}}, Thing)
+    assert thing.parts == ()
+    assert unstructure(thing) == {"id": "a", "parts": {"data": []}}
 
 
 def test_unions_go_by_the_json_type() -> None:
@@ -179,6 +188,31 @@ def test_unions_go_by_the_json_type() -> None:
     assert structure({"id": "a", "answers": [{"id": 1}]}, Thing).answers == (Ref(id=1),)
     with pytest.raises(DecodeError, match=r"body\.answers: expected dict or list, got str"):
         structure({"id": "a", "answers": "x"}, Thing)
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind", "read"),
+    [
+        ([True, 0, "1"], tuple[bool, ...], (True, False, True)),
+        (["a", 5], tuple[Id, ...], ("a", "5")),
+        ([1, "5"], tuple[MemberId, ...], (1, 5)),
+        ([1, 2.5], tuple[float, ...], (1, 2.5)),
+        ([1, None], tuple[int | None, ...], (1, None)),
+        ("10-50", tuple[int, ...] | str | None, "10-50"),
+        ([1, 5], tuple[int, ...] | str | None, (1, 5)),
+        (None, tuple[int, ...] | str | None, None),
+        (0.5, float | dict[str, Any], 0.5),
+        (True, bool | str, True),
+        ("1", bool | str, "1"),
+        ("2025-01-15 10:30:00", datetime | int, datetime(2025, 1, 15, 10, 30, tzinfo=UTC)),
+        (7, Id | dict[str, Any], "7"),
+        ({"a": 1}, Mapping[str, int], {"a": 1}),
+        (5, Any, 5),
+        ([5], Any | None, [5]),
+    ],
+)
+def test_parts_of_fields_on_their_own(payload: object, kind: Any, read: object) -> None:
+    assert structure(payload, kind) == read
 
 
 @pytest.mark.parametrize(
@@ -274,8 +308,8 @@ def test_models_copy_pickle_and_print_what_they_have() -> None:
     assert repr(Thing(id="a")) == "Thing(id='a')"
     assert copy.deepcopy(thing) == thing
     assert attrs.evolve(thing, title="x").extra == {"new": 1}
-    parts = pickle.loads(pickle.dumps(Include([1, 2], meta={"m": 1}, wrapped=True)))
-    assert (list(parts), parts.meta, parts.wrapped) == ([1, 2], {"m": 1}, True)
+    parts = pickle.loads(pickle.dumps(Include([1, 2], wrapper={"meta": {"m": 1}})))
+    assert (list(parts), parts.meta, parts.wrapper) == ([1, 2], {"m": 1}, {"meta": {"m": 1}})
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         thing.title = "x"  # type: ignore[misc]
 
