@@ -1,0 +1,114 @@
+"""Every check of the project: ``nox -l`` lists them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["tests", "lint", "typing"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = os.environ.get("CI", "").lower() not in {"", "0", "false", "no"}
+
+
+def group(name: str) -> list[str]:
+    """Return the requirements of a dependency group."""
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+def lowest_versions() -> list[str]:
+    """Return every declared dependency, extras included, pinned to its lower bound."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    declared = [*PROJECT["project"]["dependencies"], *(entry for extra in extras for entry in extra)]
+    return sorted({re.sub(r">=([\w.]+).*", r"==\1", entry) for entry in declared})
+
+
+def run_tests(session: nox.Session) -> None:
+    """Run the tests with branch coverage and show what is not covered."""
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs, env={"PYTHONDEVMODE": "1"})
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report", *([] if session.posargs else ["--fail-under=95"]))
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the main job on the embedded sandbox."""
+    session.install(".[sandbox]")
+    session.run("python", "-m", "tallyfy_async", "demo", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on asyncio and trio."""
+    session.install("-e", ".[sandbox,trio]", *group("tests"))
+    session.env["COVERAGE_FILE"] = f".coverage.{session.python}"
+    run_tests(session)
+
+
+@nox.session(python=PYTHONS[0])
+def tests_mindeps(session: nox.Session) -> None:
+    """Run the tests with the lowest declared versions of every dependency."""
+    session.install("-e", ".", *lowest_versions(), *group("tests"))
+    session.run("python", "-m", "pip", "list", external=True, success_codes=[0, 1])
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, and who imports whom."""
+    session.install("-e", ".[sandbox]", *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types with two checkers, the public API from a user's side included."""
+    session.install("-e", ".[sandbox,cli]", *group("typing"))
+    session.run("mypy", "--strict", "tallyfy_async", "tests/typing")
+    session.run("pyright")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against peers and print the table of ratios."""
+    session.install(".[sandbox,trio]", *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build wheel and sdist; install each into an empty environment and use it without extras."""
+    session.install("build")
+    artifacts = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(artifacts, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(artifacts), ".")
+    for archive in sorted(artifacts.iterdir()):
+        empty = Path(session.create_tmp()) / "empty"
+        shutil.rmtree(empty, ignore_errors=True)
+        session.run("python", "-m", "venv", str(empty))
+        python = str(next(empty.glob("*/python*")))
+        session.run(python, "-m", "pip", "install", "--quiet", str(archive), external=True)
+        with session.chdir(session.create_tmp()):
+            check_bare(session, python)
+
+
+def check_bare(session: nox.Session, python: str) -> None:
+    """Use an installation that has no extras."""
+    session.run(python, "-c", "import tallyfy_async as t; print(t.__version__, t.TallyfyClient('x'))", external=True)
+    session.run(python, "-m", "tallyfy_async", "--help", external=True)
+    session.run(python, "-m", "tallyfy_async", "operations", "--json", external=True, silent=True)
+    for module, arguments in (("tallyfy_async", ["demo"]), ("tallyfy_async.sandbox", [])):
+        said = session.run(python, "-m", module, *arguments, external=True, silent=True, success_codes=[2])
+        if 'pip install "tallyfy-async[sandbox]"' not in str(said):
+            session.error(f"python -m {module} does not name the missing extra, but says: {said}")
