@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free one (default)")
     line.add_argument("--seed", type=int, default=0, help="decides rows, ids and credentials (default: 0)")
     line.add_argument("--faults", choices=("none", "some", "many"), default="none", help="429, 503, cut connections")
+    line.add_argument("--until-eof", action="store_true", help="end when standard input does, as with a parent process")
     for name in ("organizations", "templates", "runs", "tasks", "users"):
         value: int = getattr(defaults, name)
         line.add_argument(f"--{name}", type=int, default=value, help=f"{name} of the seeded world (default: {value})")
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--refresh-path", choices=("tokens", "cookie", "off"), default="tokens")
     line.add_argument("--missing-client-header", choices=("401", "404"), default="401")
     line.add_argument("--no-rotation", dest="rotate_refresh", action="store_false", help="refresh tokens stay valid")
+    line.add_argument("--latency", type=float, default=defaults.latency, metavar="SECONDS", help="of every API reply")
     line.add_argument("--rate-limit", type=int, dest="rate_limit_per_minute", metavar="CALLS", help="a minute and user")
     line.add_argument("--validation-style", choices=("docs", "laravel"), default="docs")
     line.add_argument("--complete-twice", choices=("ok", "error"), default="ok")
@@ -59,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line = parser()
     options = vars(line.parse_args(arguments))
     host, port, seed, faults = (options.pop(name) for name in ("host", "port", "seed", "faults"))
+    until_eof = options.pop("until_eof")
     try:
         settings = Settings(**options)
     except ValueError as error:
@@ -72,13 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     sandbox: Sandbox = module.Sandbox(settings, seed=seed)
     try:
-        return _serve(sandbox, host, port, faults)
+        return _serve(sandbox, host, port, faults, until_eof=until_eof)
     except OSError as error:
         sys.stderr.write(f"cannot listen on {host}:{port}: {error.strerror or error}\n")
         return 1
 
 
-def _serve(sandbox: "Sandbox", host: str, port: int, faults: "Profile") -> int:
+def _serve(sandbox: "Sandbox", host: str, port: int, faults: "Profile", *, until_eof: bool) -> int:
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -98,8 +101,18 @@ def _serve(sandbox: "Sandbox", host: str, port: int, faults: "Profile") -> int:
             proxy.profile(faults)
             url = proxy.url
         _announce({"url": url, **asdict(sandbox.credentials)})
+        if until_eof:
+            threading.Thread(target=_await_eof, args=(stop,), name="tallyfy-sandbox-stdin", daemon=True).start()
         stop.wait()
     return 0
+
+
+def _await_eof(stop: threading.Event) -> None:
+    """End the server with its parent, however that dies. A raw read holds no lock that an exit would wait for."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    stop.set()
 
 
 def _announce(line: dict[str, str]) -> None:

@@ -64,6 +64,8 @@ class Application:
         if operation is not None and operation.context == "none" and name in {"create_token", "refresh_token"}:
             self._count_token(incoming, reply, granted=len(backend.world.vault.access) > before)
         backend.stats.answered(name, reply.status)
+        if backend.settings.latency and operation is not None and operation.context != "none":
+            await anyio.sleep(backend.settings.latency)
         number = f"sandbox-{next(self._numbers):08d}"
         headers = {"X-Request-Id": number, **reply.headers}
         return Reply(status=reply.status, body=reply.body, content_type=reply.content_type, headers=headers)

@@ -1,6 +1,7 @@
 """A TCP proxy that breaks connections on purpose, byte by byte, in front of any HTTP/1.1 server."""
 
 import contextlib
+import os
 import random
 import re
 import socket
@@ -15,9 +16,18 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import define, frozen
 
 from .faults import Profile
-from .wire import Head, buffered, read_body, read_head, read_reply
+from .wire import Head, MalformedMessageError, buffered, read_body, read_head, read_reply
 
-_GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, anyio.IncompleteRead, OSError)
+_GONE = (
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    anyio.DelimiterNotFound,
+    anyio.EndOfStream,
+    anyio.IncompleteRead,
+    MalformedMessageError,
+    OSError,
+)
+"""What ends one connection and never the proxy."""
 
 
 @frozen(kw_only=True)
@@ -197,10 +207,16 @@ class Proxy:
 
 
 def _cut(client: SocketStream, rule: Rule) -> bool:
-    """End the connection; with `reset` the kernel sends RST because lingering is switched off."""
+    """End the connection: False lets the caller close it in order, `reset` sends a TCP reset at once.
+
+    A stream says goodbye before it closes, so the descriptor is replaced beneath it: without lingering the kernel
+    resets a connection whose last descriptor goes.
+    """
     if rule.reset:
         raw = client.extra(SocketAttribute.raw_socket)  # noqa: S610 - not Django
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with socket.socket() as blank:
+            os.dup2(blank.fileno(), raw.fileno(), inheritable=False)
     return False
 
 

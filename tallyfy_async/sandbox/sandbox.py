@@ -42,6 +42,11 @@ class Sandbox:
         return f"Sandbox(url={self.url!r}, organization={self.credentials.organization!r})"
 
     @property
+    def served(self) -> bool:
+        """Tell whether it answers on a real socket: inside `serve()`."""
+        return self._address is not None
+
+    @property
     def settings(self) -> Settings:
         """Return the settings in force."""
         return self._backend.settings

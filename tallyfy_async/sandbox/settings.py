@@ -47,6 +47,8 @@ class Settings:
     enforce_scopes: bool = True
     """Refuse capabilities that seed 000 names when the token's scopes do not hold them (403)."""
 
+    latency: float = 0.0
+    """Seconds by which every reply of the API is late, errors too; its effect is not. The token endpoint is quick."""
     rate_limit_per_minute: int | None = None
     """Calls in a rolling minute per user (per address when signed out); None: unlimited."""
     rate_limit_code: bool = False

@@ -80,14 +80,10 @@ class Vault:
         life: float,
         rng: random.Random | None = None,
     ) -> AccessToken:
-        """Make an access token that lives `life` seconds from now."""
-        claims: dict[str, object] = {
-            "aud": client_id,
-            "sub": str(user_id or ""),
-            "iat": now,
-            "exp": now + life,
-            "scopes": sorted(scopes),
-        }
+        """Make an access token that lives `life` seconds from now; with `rng` the same one for the same seed."""
+        claims: dict[str, object] = {"aud": client_id, "sub": str(user_id or ""), "scopes": sorted(scopes)}
+        if rng is None:
+            claims |= {"iat": now, "exp": now + life}
         token = AccessToken(
             value=jwt_like(claims, rng),
             kind=kind,

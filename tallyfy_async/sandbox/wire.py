@@ -1,12 +1,16 @@
 """Just enough HTTP/1.1 to know where a message ends, byte for byte."""
 
-from anyio import EndOfStream, IncompleteRead
+from anyio import DelimiterNotFound, EndOfStream, IncompleteRead
 from anyio.abc import ByteStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import field, frozen
 
 MAX_HEAD = 256 * 1024
 NO_BODY = {204, 304}
+
+
+class MalformedMessageError(ValueError):
+    """What came is no HTTP message."""
 
 
 @frozen(kw_only=True)
@@ -39,7 +43,11 @@ async def read_head(stream: BufferedByteReceiveStream) -> Head | None:
         raw = await stream.receive_until(b"\r\n\r\n", MAX_HEAD)
     except (IncompleteRead, EndOfStream):
         return None
+    except DelimiterNotFound as error:
+        raise MalformedMessageError from error
     lines = raw.decode("latin-1").split("\r\n")
+    if len(lines[0].split(" ")) < 2:
+        raise MalformedMessageError
     pairs = (line.partition(":") for line in lines[1:])
     fields = {name.strip().lower(): value.strip() for name, _, value in pairs}
     return Head(raw=raw + b"\r\n\r\n", first_line=lines[0], fields=fields)
@@ -49,7 +57,7 @@ async def read_body(stream: BufferedByteReceiveStream, head: Head) -> bytes:
     """Read the body of a request, or of a reply that has a length or chunks, as raw bytes."""
     if head.chunked:
         return await _chunks(stream)
-    length = int(head.fields.get("content-length", "0"))
+    length = _number(head.fields.get("content-length", "0"), 10)
     return await stream.receive_exactly(length) if length else b""
 
 
@@ -67,10 +75,17 @@ async def _chunks(stream: BufferedByteReceiveStream) -> bytes:
     raw = b""
     while True:
         line = await stream.receive_until(b"\r\n", MAX_HEAD)
-        size = int(line.partition(b";")[0], 16)
+        size = _number(line.partition(b";")[0].decode("latin-1"), 16)
         raw += line + b"\r\n" + await stream.receive_exactly(size + 2)
         if size == 0:
             return raw
+
+
+def _number(text: str, base: int) -> int:
+    try:
+        return int(text, base)
+    except ValueError:
+        raise MalformedMessageError from None
 
 
 def buffered(stream: ByteStream) -> BufferedByteReceiveStream:

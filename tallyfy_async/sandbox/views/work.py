@@ -167,7 +167,10 @@ def _owners(lens: Lens, row: Task) -> JsonObject:
 def answered(lens: Lens, row: Field, answers: JsonObject, owner: Task | None) -> JsonObject:
     """Render a form field with what was submitted."""
     place = {"task_id": owner.id, "step_id": owner.step_id} if owner else {"task_id": None, "step_id": None}
-    return {**templates.field(lens, row), **place, "field_value": answers.get(row.id), "unique_id": None}
+    definition = templates.field(lens, row)
+    for name in ("list", "archived_at"):
+        del definition[name]
+    return {**definition, **place, "field_value": answers.get(row.id), "unique_id": None}
 
 
 def task(
@@ -246,6 +249,8 @@ def _task_include(lens: Lens, row: Task, name: str, includes: Collection[str]) -
         name = "run"
     if name in _TASK_EMPTY:
         return {name: wrap([])}
+    if name == "run" and row.run_id is None:
+        return {}
     render = _TASK_INCLUDES.get(name)
     return {name: render(lens, row, includes)} if render else {}
 
