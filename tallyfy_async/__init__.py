@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from tallyfy_async.protocol.scopes import Scope
     from tallyfy_async.registry import operations
     from tallyfy_async.telemetry import AttemptRecord, Hooks, TokenRecord
-    from tallyfy_async.transport.http import Timeouts
+    from tallyfy_async.transport.exchange import Timeouts
     from tallyfy_async.transport.limiter import RateLimit
 else:
     _PLACES = {
@@ -84,7 +84,7 @@ else:
         "protocol.scopes": ("Scope",),
         "registry": ("operations",),
         "telemetry": ("AttemptRecord", "Hooks", "TokenRecord"),
-        "transport.http": ("Timeouts",),
+        "transport.exchange": ("Timeouts",),
         "transport.limiter": ("RateLimit",),
     }
     _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
-from urllib.parse import quote
 
 from attrs import evolve
 
@@ -20,11 +18,9 @@ from tallyfy_async.config import ClientConfig, ClientSettings, DerivedSettings, 
 from tallyfy_async.engine.call import Call, Engine, RequestOptions, Response
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.organization import Organization
-from tallyfy_async.protocol.migration import refuse
-from tallyfy_async.protocol.operation import Operation
 from tallyfy_async.protocol.response import Reply
 from tallyfy_async.telemetry import configure_logging
-from tallyfy_async.transport.http import HTTPTransport, Timeouts, build_client
+from tallyfy_async.transport.exchange import DeferredTransport, Timeouts, Transport
 from tallyfy_async.transport.limiter import Limiter
 from tallyfy_async.transport.shelter import LoopGuard, run_in_child
 
@@ -81,16 +77,9 @@ class TallyfyClient:
         self._owner = True
         self._guard = LoopGuard()
         self._limiter = Limiter(config.max_connections, config.clock, config.rate_limit)
-        client = config.http_client or build_client(
-            connections=config.max_connections + _TOKEN_CONNECTIONS,
-            proxy=config.proxy,
-            ssl_context=config.ssl_context,
-            trust_env=config.trust_env,
-            transport=config.transport,
-        )
-        self._transport = HTTPTransport(
-            client=client, clock=config.clock, origins=config.origins, owned=config.http_client is None
-        )
+        self._transport = DeferredTransport(partial(_open_transport, config))
+        if config.proxy or config.ssl_context or config.http_client or config.transport:
+            self._transport.opened()  # what is wrong with them is told here
         self._tokens = self._token_manager()
         self._engine = self._build_engine()
 
@@ -106,7 +95,8 @@ class TallyfyClient:
                 msg = "TALLYFY_LOG must be debug or info"
                 raise ConfigurationError(msg)
             configure_logging(level)
-        return cls(**{**environment(), **settings})
+        given: dict[str, Any] = {**environment(), **settings}
+        return cls(**given)
 
     def __repr__(self) -> str:
         state = "closed" if self._guard.closed else "open"
@@ -118,6 +108,7 @@ class TallyfyClient:
 
     async def __aenter__(self) -> Self:
         self._guard.check()
+        self._transport.opened()
         return self
 
     async def __aexit__(
@@ -147,14 +138,14 @@ class TallyfyClient:
         _check_names(settings, derived=True)
         changes: dict[str, Any] = {**settings} if auth is None else {"auth": auth, **settings}
         derived = object.__new__(TallyfyClient)
-        derived._config = evolve(self._config, **changes)  # noqa: SLF001 - of the same class
-        derived._adopt(self, fresh_tokens=bool(_TOKEN_SETTINGS & changes.keys()))  # noqa: SLF001
+        derived._config = evolve(self._config, **changes)
+        derived._adopt(self, fresh_tokens=bool(_TOKEN_SETTINGS & changes.keys()))
         return derived
 
     def _adopt(self, source: TallyfyClient, *, fresh_tokens: bool) -> None:
         self._owner = False
         self._guard, self._limiter = source._guard, source._limiter
-        self._transport = evolve(source._transport, origins=self._config.origins)
+        self._transport = source._transport.to_origins(self._config.origins)
         self._tokens = self._token_manager() if fresh_tokens else source._tokens
         self._engine = self._build_engine()
 
@@ -200,8 +191,9 @@ class TallyfyClient:
         Raises EndpointRenamedError or EndpointRemovedError for the paths that seed 000 lists, ConfigurationError for a
         path that is no path, and what every call raises.
         """
-        operation = _raw_operation(method, path)
-        refuse(operation.method, operation.path)
+        from tallyfy_async.resources.raw import raw_operation  # noqa: PLC0415 - lazy, as above
+
+        operation = raw_operation(method, path)
         return await self._engine.call(Call.plan(operation, query=params, payload=json, options=options))
 
     def _build_engine(self) -> Engine:
@@ -250,6 +242,20 @@ class TallyfyClient:
         return partial(_exchange_token, engine, config.urls)
 
 
+def _open_transport(config: ClientConfig) -> Transport:
+    from tallyfy_async.transport.http import HTTPTransport, build_client  # noqa: PLC0415 - lazy, see DeferredTransport
+
+    client = config.http_client or build_client(
+        connections=config.max_connections + _TOKEN_CONNECTIONS,
+        proxy=config.proxy,
+        ssl_context=config.ssl_context,
+        trust_env=config.trust_env,
+        transport=config.transport,
+    )
+    owned = config.http_client is None
+    return HTTPTransport(client=client, clock=config.clock, origins=config.origins, owned=owned)
+
+
 async def _exchange_token(engine: Engine, urls: URLs, request: TokenRequest, deadline: float) -> Reply:
     call = Call(
         operation=request.operation,
@@ -268,20 +274,8 @@ def _check_names(settings: Mapping[str, Any], *, derived: bool = False) -> None:
         msg = f"{', '.join(shared)} belong to the shared connections: make a client of its own for them"
         raise ConfigurationError(msg)
     for name in settings.keys() - ClientSettings.__annotations__.keys():
+        from difflib import get_close_matches  # noqa: PLC0415 - lazy: only for the message
+
         near = get_close_matches(name, ClientSettings.__annotations__, 1)
         msg = f"a client has no setting {name!r}{f': did you mean {near[0]!r}?' if near else ''}"
         raise ConfigurationError(msg)
-
-
-def _raw_operation(method: str, path: str) -> Operation:
-    if not method.isalpha():
-        msg = "method must be an HTTP method such as GET"
-        raise ConfigurationError(msg)
-    trimmed = "/" + path.lstrip("/")
-    if "://" in path or path.startswith("//") or "?" in path or "#" in path or {".", ".."} & set(trimmed.split("/")):
-        msg = "path must be a plain path below base_url; query parameters go into params"
-        raise ConfigurationError(msg)
-    template = quote(trimmed, safe="/%:@!$&'()*+,;=~").replace("{", "%7B")
-    return Operation(
-        id="request", method=method.upper(), path=template, scopes="unknown", call="client.request", confidence="raw"
-    )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import os
 import platform
-import ssl
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from attrs import Attribute, field, frozen
 
@@ -22,10 +21,12 @@ from tallyfy_async.protocol.origin import checked_url, is_insecure, origin_of
 from tallyfy_async.protocol.redaction import Secret
 from tallyfy_async.telemetry import Hooks
 from tallyfy_async.transport.clock import Clock, SystemClock
-from tallyfy_async.transport.http import Timeouts
+from tallyfy_async.transport.exchange import Timeouts
 from tallyfy_async.transport.limiter import RateLimit
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 BASE_URL = "https://go.tallyfy.com/api"
@@ -41,7 +42,7 @@ def user_agent(product: str | None) -> str:
 def _to_grant(auth: Grant | str | Secret) -> Grant:
     if isinstance(auth, str | Secret):
         return StaticToken(auth)
-    if not callable(getattr(auth, "identity", None)):
+    if isinstance(auth, type) or not callable(getattr(auth, "identity", None)):
         msg = "auth must be a personal access token (str) or a grant such as PasswordGrant(…) or ClientCredentials(…)"
         raise ConfigurationError(msg)
     return auth
@@ -59,15 +60,45 @@ def _to_deadline(value: float | None) -> float:
     return math.inf if value is None else value
 
 
+def _be(what: str, test: Callable[[Any], bool], *, optional: bool = True) -> Callable[[Any, Attribute[Any], Any], None]:
+    def check(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+        if isinstance(value, type) or not (test(value) or (optional and value is None)):
+            msg = f"{attribute.name} must be {what}"
+            raise ConfigurationError(msg)
+
+    return check
+
+
+def _are_hooks(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(hook, Hooks) for hook in cast("list[Any]", value))
+
+
+_ID = _be("the organization's id as text", lambda value: isinstance(value, str))
+_STORE = _be("a token store such as MemoryStore()", lambda value: hasattr(value, "load"))
+_RATE = _be("a RateLimit such as RateLimit(per_minute=600)", lambda value: isinstance(value, RateLimit))
+_HEADERS = _be("a mapping of names to texts", lambda value: isinstance(value, Mapping), optional=False)
+_HOOKS = _be("a list of instances of Hooks", _are_hooks, optional=False)
+_PROXY = _be("a URL such as http://proxy.example:3128", lambda value: isinstance(value, str))
+_TLS = _be("an ssl.SSLContext", lambda value: hasattr(value, "verify_mode"))
+_CLIENT = _be("an httpx.AsyncClient", lambda value: hasattr(value, "is_closed"))
+_TRANSPORT = _be("an httpx.AsyncBaseTransport", lambda value: hasattr(value, "handle_async_request"))
+_CLOCK = _be("a clock such as SystemClock()", lambda value: hasattr(value, "monotonic"), optional=False)
+
+
 def _positive(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    seconds = value.attempt if isinstance(value, Timeouts) else value
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
+    if type(value) not in {int, float} or not value > 0:
         msg = f"{attribute.name} must be a number of more than 0"
         raise ConfigurationError(msg)
 
 
-def _plain_text(_instance: Any, attribute: Attribute[Any], value: str | None) -> None:
-    if value is not None and (not value.isascii() or not value.isprintable()):
+def _whole(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if type(value) is not int or value < 1:
+        msg = f"{attribute.name} must be a whole number of at least 1"
+        raise ConfigurationError(msg)
+
+
+def _plain_text(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None and not (isinstance(value, str) and value.isascii() and value.isprintable()):
         msg = f"{attribute.name} must be a line of printable ASCII"
         raise ConfigurationError(msg)
 
@@ -126,22 +157,22 @@ class ClientConfig:
     token_url: str | None = None
     refresh_url: str | None = None
     authorize_url: str = AUTHORIZE_URL
-    organization: str | None = None
-    token_store: TokenStore | None = None
-    timeout: Timeouts = field(default=Timeouts(), converter=_to_timeouts, validator=_positive)
+    organization: str | None = field(default=None, validator=_ID)
+    token_store: TokenStore | None = field(default=None, validator=_STORE)
+    timeout: Timeouts = field(default=Timeouts(), converter=_to_timeouts)
     deadline: float = field(default=120.0, converter=_to_deadline, validator=_positive)
     retry: RetryPolicy = field(default=RetryPolicy(), converter=_to_policy)
-    rate_limit: RateLimit | None = None
-    max_connections: int = field(default=20, validator=_positive)
-    headers: Mapping[str, str] = field(factory=dict)
-    hooks: Sequence[Hooks] = ()
+    rate_limit: RateLimit | None = field(default=None, validator=_RATE)
+    max_connections: int = field(default=20, validator=_whole)
+    headers: Mapping[str, str] = field(factory=dict[str, str], validator=_HEADERS)
+    hooks: Sequence[Hooks] = field(default=(), validator=_HOOKS)
     user_agent: str | None = field(default=None, validator=_plain_text)
-    proxy: str | None = field(default=None, repr=False)
-    ssl_context: ssl.SSLContext | None = None
+    proxy: str | None = field(default=None, repr=False, validator=_PROXY)
+    ssl_context: ssl.SSLContext | None = field(default=None, validator=_TLS)
     trust_env: bool = False
-    http_client: httpx.AsyncClient | None = None
-    transport: httpx.AsyncBaseTransport | None = None
-    clock: Clock = field(factory=SystemClock)
+    http_client: httpx.AsyncClient | None = field(default=None, validator=_CLIENT)
+    transport: httpx.AsyncBaseTransport | None = field(default=None, validator=_TRANSPORT)
+    clock: Clock = field(factory=SystemClock, validator=_CLOCK)
     allow_unverified: bool = False
     allow_insecure_http: bool = False
     urls: URLs = field(init=False, repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TextIO
 
 from attrs import frozen
 
@@ -108,7 +108,7 @@ def configure_logging(level: str) -> None:
     logger.setLevel(level.upper())
 
 
-class _Console(logging.StreamHandler):  # type: ignore[type-arg]  # generic in the stubs only
+class _Console(logging.StreamHandler[TextIO]):
     def __init__(self) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from attrs import Attribute, field, frozen
 
-from tallyfy_async.auth.token import Token, to_secret
-from tallyfy_async.errors import ConfigurationError
+from tallyfy_async.auth.token import Token
+from tallyfy_async.errors import AuthError, ConfigurationError
 from tallyfy_async.protocol.operation import Envelope, Operation, Safety
 from tallyfy_async.protocol.redaction import Secret
 
@@ -36,6 +36,7 @@ REFRESH_TOKEN = Operation(
     confidence="documented",
 )
 
+Parameters = Mapping[str, str | Secret]
 SecretSource = str | Secret | Callable[[], str | Secret]
 
 
@@ -60,10 +61,8 @@ class TokenRequest:
 class Grant(Protocol):
     """What the token manager asks of a way to a token."""
 
-    @property
-    def name(self) -> str:
-        """The grant's name, for messages."""
-        ...
+    name: ClassVar[str]
+    """The grant's name, for messages."""
 
     @property
     def replay_refresh(self) -> bool:
@@ -87,8 +86,24 @@ class Grant(Protocol):
         ...
 
 
+def _masked(value: str | Secret) -> Secret:
+    # What is no text passes, so that the validator can refuse it under the argument's name.
+    return Secret(value) if isinstance(value, str) else value
+
+
 def _secret_source(value: SecretSource) -> Secret | Callable[[], str | Secret]:
-    return value if callable(value) else Secret.of(value)
+    return value if callable(value) else _masked(value)
+
+
+def _is_filled(value: Any) -> bool:
+    """Whether a value is a text that is not empty and that UTF-8 can carry; it stays out of the caller's variables."""
+    text = value.reveal() if isinstance(value, Secret) else value
+    return isinstance(text, str) and bool(text.strip()) and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _fits_header(value: Secret) -> bool:
+    text = value.reveal()
+    return bool(text) and all("!" <= letter <= "~" for letter in text)
 
 
 def _fingerprint(secret: Secret) -> str:
@@ -96,8 +111,19 @@ def _fingerprint(secret: Secret) -> str:
 
 
 def _filled(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if not isinstance(value, str) or not value.strip():
+    if not callable(value) and not _is_filled(value):
         msg = f"{attribute.name} must be a text that is not empty"
+        raise ConfigurationError(msg)
+
+
+def _filled_or_none(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None:
+        _filled(instance, attribute, value)
+
+
+def _is_token(_instance: Any, _attribute: Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Secret) or not _fits_header(value):
+        msg = "the personal access token is empty or holds white space: copy it again from Tallyfy's settings"
         raise ConfigurationError(msg)
 
 
@@ -128,8 +154,8 @@ class OAuthClient:
     name: ClassVar[str] = "refresh_token"
 
     client_id: str = field(validator=_filled)
-    client_secret: Secret | Callable[[], str | Secret] = field(converter=_secret_source)
-    scope: str | None = "*"
+    client_secret: Secret | Callable[[], str | Secret] = field(converter=_secret_source, validator=_filled)
+    scope: str | None = field(default="*", validator=_filled_or_none)
     encoding: Literal["form", "json"] = field(default="form", validator=_one_of("form", "json"))
     client_auth: Literal["body", "headers"] = field(default="body", validator=_one_of("body", "headers"))
     replay_refresh: bool = False
@@ -151,27 +177,51 @@ class OAuthClient:
         """Return the refresh request, without a scope; None where the token has no refresh token."""
         if token.refresh_token is None:
             return None
-        form = {"grant_type": "refresh_token", "refresh_token": token.refresh_token.reveal()}
+        form: Parameters = {"grant_type": "refresh_token", "refresh_token": token.refresh_token}
         return self._request(REFRESH_TOKEN, form)
 
     def _user(self) -> str:
         return ""
 
-    def _grant(self, parameters: Mapping[str, str]) -> TokenRequest:
-        scope = {} if self.scope is None else {"scope": self.scope}
-        return self._request(ASK_FOR_TOKEN, {"grant_type": self.name, **parameters, **scope})
+    def _grant(self, parameters: Parameters) -> TokenRequest:
+        scope: Parameters = {} if self.scope is None else {"scope": self.scope}
+        body: Parameters = {"grant_type": self.name, **parameters, **scope}
+        return self._request(ASK_FOR_TOKEN, body)
 
-    def _request(self, operation: Operation, parameters: Mapping[str, str]) -> TokenRequest:
-        secret = self.client_secret() if callable(self.client_secret) else self.client_secret
-        client = {"client_id": self.client_id, "client_secret": Secret.of(secret).reveal()}
+    def _request(self, operation: Operation, parameters: Parameters) -> TokenRequest:
+        client: Parameters = {"client_id": self.client_id, "client_secret": self._current_secret()}
         in_body = self.client_auth == "body"
-        body = {**parameters, **client} if in_body else parameters
+        if not in_body and not all(_fits_header(Secret.of(value)) for value in client.values()):
+            msg = 'client_id and client_secret must be printable ASCII without spaces where client_auth is "headers"'
+            raise ConfigurationError(msg)
         return TokenRequest(
             operation=operation,
-            headers=() if in_body else tuple(client.items()),
-            content=(json.dumps(body) if self.encoding == "json" else urlencode(body)).encode(),
+            headers=() if in_body else tuple(_revealed(client).items()),
+            content=_encode({**parameters, **client} if in_body else parameters, self.encoding),
             content_type="application/json" if self.encoding == "json" else "application/x-www-form-urlencoded",
         )
+
+    def _current_secret(self) -> Secret:
+        if not callable(self.client_secret):
+            return self.client_secret
+        try:
+            secret = _masked(self.client_secret())
+        except Exception as error:  # noqa: BLE001 - whatever a secret manager raises
+            msg = f"client_secret could not be had: the callable raised {type(error).__name__}"
+            raise AuthError(msg) from error.with_traceback(None)
+        if not _is_filled(secret):
+            msg = "client_secret must be a text that is not empty, also where a callable returns it"
+            raise ConfigurationError(msg)
+        return secret
+
+
+def _revealed(parameters: Parameters) -> dict[str, str]:
+    return {name: Secret.of(value).reveal() for name, value in parameters.items()}
+
+
+def _encode(parameters: Parameters, encoding: str) -> bytes:
+    clear = _revealed(parameters)
+    return (json.dumps(clear) if encoding == "json" else urlencode(clear)).encode()
 
 
 @frozen(kw_only=True)
@@ -187,11 +237,11 @@ class PasswordGrant(OAuthClient):
     name: ClassVar[str] = "password"
 
     username: str = field(validator=_filled)
-    password: Secret = field(converter=to_secret)
+    password: Secret = field(converter=_masked, validator=_filled)
 
     def first(self) -> TokenRequest:
         """Return the login."""
-        return self._grant({"username": self.username, "password": self.password.reveal()})
+        return self._grant({"username": self.username, "password": self.password})
 
     def _user(self) -> str:
         return self.username
@@ -215,7 +265,7 @@ class RefreshToken(OAuthClient):
     It is the start of the line only: servers rotate refresh tokens, so keep a token store to survive a restart.
     """
 
-    refresh_token: Secret = field(converter=to_secret)
+    refresh_token: Secret = field(converter=_masked, validator=_filled)
 
     def ready(self, wall: float) -> Token:
         """Return an expired record that holds the refresh token, as if it had been read from a store."""
@@ -238,17 +288,14 @@ class StaticToken:
     Raises ConfigurationError for an empty text or one with white space.
     """
 
-    token: Secret = field(converter=to_secret)
+    token: Secret = field(converter=_masked, validator=_is_token)
 
     name: ClassVar[str] = "personal"
-    replay_refresh: ClassVar[bool] = False
 
-    @token.validator
-    def _no_space(self, _attribute: Any, value: Secret) -> None:
-        text = value.reveal()
-        if not text or not text.isascii() or not text.isprintable() or " " in text:
-            msg = "the personal access token is empty or holds white space: copy it again from Tallyfy's settings"
-            raise ConfigurationError(msg)
+    @property
+    def replay_refresh(self) -> bool:
+        """False: there is no refresh token."""
+        return False
 
     def identity(self) -> tuple[str, ...]:
         """Return the kind and a fingerprint of the token."""

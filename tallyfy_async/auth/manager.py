@@ -24,6 +24,10 @@ from tallyfy_async.transport.shelter import run_in_child
 
 _ADVISORY_PAUSE = 5.0
 _FUTILE_PAUSE = 30.0
+_LONGEST_BLOCK = 300.0
+_USER_NEEDED = (
+    "an application token has no user, and most operations need one: use PasswordGrant, not ClientCredentials"
+)
 
 
 @frozen(kw_only=True)
@@ -117,6 +121,11 @@ class TokenManager:
             unpersisted=self._unpersisted,
         )
 
+    @property
+    def advice(self) -> str | None:
+        """What to try where the server refuses a good token, None where there is nothing to say (seed 002)."""
+        return _USER_NEEDED if self.grant.name == "client_credentials" else None
+
     def peek(self) -> Token | None:
         """Return the token if it can be used as it is; None tells the caller to await :meth:`get`."""
         held = self._held
@@ -174,8 +183,7 @@ class TokenManager:
             async with self._lock:
                 if self._landed != arrived and self._settles(rejected):
                     return self._outcome()
-                usable = None if rejected is not None else self.peek()
-                return usable or await self._lead(rejected)
+                return await self._lead(rejected)
         finally:
             await self._announce()
 
@@ -202,7 +210,10 @@ class TokenManager:
         self._failure = None
         try:
             self._check_blocked()
-            renewed = await self._renewal.obtain(None if self._held is None else self._held.token, rejected)
+            ours = None if self._held is None else self._held.token
+            # What we hold is stale by our clocks, whatever its record says to a wall clock that has jumped.
+            stale = ours.generation if rejected is None and ours is not None else rejected
+            renewed = await self._renewal.obtain(ours, stale)
         except Exception as error:
             if (token := self._usable_still(rejected)) is not None:
                 self._failed(error)
@@ -223,20 +234,26 @@ class TokenManager:
             raise TokenRequestError(msg, status=429, retry_after=rest)
 
     def _usable_still(self, rejected: int | None) -> Token | None:
-        held = self._held
-        if rejected is not None or held is None or not held.usable(self.clock.monotonic(), self.clock.time()):
+        """Return the token that can go on without the renewal, be it one that was only read from the store."""
+        if rejected is not None:
             return None
-        return held.token
+        seen, held = self._renewal.seen, self._held
+        if seen is not None and (held is None or seen.generation > held.token.generation):
+            held = self._held = self._hold(seen)
+        return held.token if held is not None and held.usable(self.clock.monotonic(), self.clock.time()) else None
+
+    def _hold(self, token: Token) -> Held:
+        return hold(token, monotonic=self.clock.monotonic(), wall=self.clock.time(), leeway=self.leeway)
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
         if isinstance(error, TokenRequestError) and error.retry_after:
-            self._blocked_until = self.clock.monotonic() + error.retry_after
+            self._blocked_until = self.clock.monotonic() + min(error.retry_after, _LONGEST_BLOCK)
         tell(self.hooks, "on_auth_failure", error)
 
     def _publish(self, renewed: Renewed) -> Token:
         token = renewed.token
-        self._held = hold(token, monotonic=self.clock.monotonic(), wall=self.clock.time(), leeway=self.leeway)
+        self._held = self._hold(token)
         self._unpersisted = not renewed.written
         self._tokens += renewed.asked
         self._adopted += not renewed.asked and self.grant.name != "personal"

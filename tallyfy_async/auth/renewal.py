@@ -35,11 +35,15 @@ from tallyfy_async.telemetry import logger
 from tallyfy_async.transport.clock import Clock
 
 _SAVE_TIMEOUT = 5.0
+# Less of the time limit than this is too little to hear the answer of a request that spends a refresh token.
+_LEAST_SHARE = 0.1
 
 _SPENT = (
     "the answer to a token refresh was lost: the refresh token may be spent and is not sent again. "
     "Log in again, or set replay_refresh=True where the server grants a grace time"
 )
+_TOO_LATE = "the lock of the token store came too late to ask for a token within the time limit; nothing was sent"
+_OVERTAKEN = "the stored token changed while its lock was held; nothing was sent: call again"
 _DEAD = "the refresh token is dead: log in again"
 _REVOKED = (
     "the personal access token was refused: it expired, or its user logged out of Tallyfy, which ends it. "
@@ -84,6 +88,7 @@ class Renewal:
         leeway: seconds before its end from which on a token counts as stale.
         timeout: seconds for the store's lock and the token request together.
         requests: token requests sent so far.
+        seen: the record that the last renewal began with.
 
     """
 
@@ -95,6 +100,7 @@ class Renewal:
     leeway: float
     timeout: float
     requests: int = 0
+    seen: Token | None = None
 
     @property
     def limit(self) -> float:
@@ -115,9 +121,11 @@ class Renewal:
         raise StoreLockTimeoutError(msg)
 
     async def _renew(self, stored: Token | None, known: Token | None, rejected: int | None, deadline: float) -> Renewed:
-        record = known or self.grant.ready(self.clock.time())
+        self.seen = record = known or self.grant.ready(self.clock.time())
         if record is not None and self._serves(record, rejected):
             return Renewed(record, asked=False)
+        if deadline - self.clock.monotonic() < self.timeout * _LEAST_SHARE:
+            raise StoreLockTimeoutError(_TOO_LATE)
         expected = None if stored is None else stored.generation
         if record is not None and (request := self.grant.refresh(record)) is not None:
             renewed = await self._refresh(record, request, expected, deadline)
@@ -126,8 +134,10 @@ class Renewal:
             expected = record.generation
         request = self.grant.first()
         if request is None:
-            raise self._dead_end()
-        return await self._keep(await self._send(request, record, deadline), expected)
+            raise self._dead_end(record)
+        # A new login is a new line: it must not go on with the refresh token of the old one.
+        old = None if record is None else evolve(record, refresh_token=None)
+        return await self._keep(await self._send(request, old, deadline), expected)
 
     def _serves(self, record: Token, rejected: int | None) -> bool:
         """Whether a record can be used instead of asking for a new token."""
@@ -143,7 +153,8 @@ class Renewal:
         if record.presented and not self.grant.replay_refresh:
             self._start_anew(AmbiguousRefreshError(_SPENT))
             return None
-        await self.store.save(self.key, evolve(record, presented=True), expected=expected)
+        if not await self.store.save(self.key, _on_its_way(record), expected=expected):
+            return await self._overtaken(record)
         try:
             token = await self._present(record, request, deadline)
         except DeadRefreshTokenError as error:
@@ -151,19 +162,28 @@ class Renewal:
         except (AmbiguousRefreshError, UnreadableTokenReplyError) as error:
             self._start_anew(error)
             return None
-        except TallyfyError:
-            await self.store.save(self.key, evolve(record, presented=False), expected=record.generation)
-            raise
         return await self._keep(token, record.generation)
 
     async def _present(self, record: Token, request: TokenRequest, deadline: float) -> Token:
         """Send the refresh token, once more where replays are allowed and the first answer was lost."""
         try:
-            return await self._send(request, record, deadline)
+            return await self._trade(record, request, deadline)
         except (AmbiguousRefreshError, UnreadableTokenReplyError):
             if record.presented or not self.grant.replay_refresh:
                 raise
-        return await self._send(request, record, deadline)
+        again = record.mark(presented=True)
+        await self.store.save(self.key, _on_its_way(again), expected=record.generation)
+        return await self._trade(again, request, deadline)
+
+    async def _trade(self, record: Token, request: TokenRequest, deadline: float) -> Token:
+        """Send the refresh token; where it surely was not spent, the record is written back as it was."""
+        try:
+            return await self._send(request, record, deadline)
+        except (AmbiguousRefreshError, DeadRefreshTokenError, UnreadableTokenReplyError):
+            raise
+        except TallyfyError:
+            await self.store.save(self.key, record, expected=record.generation)
+            raise
 
     def _start_anew(self, error: AuthError) -> None:
         """Go on to the grant's first request; raise AmbiguousRefreshError where it has none."""
@@ -176,33 +196,57 @@ class Renewal:
 
     async def _after_dead(self, record: Token, error: DeadRefreshTokenError) -> Renewed | None:
         """Adopt the record of a sibling who rotated the token without our lock; else bury the token and start anew."""
-        stored = await self.store.load(self.key)
-        if stored is not None and stored.generation > record.generation and self._serves(stored, None):
-            return Renewed(stored, asked=False)
+        adopted = await self._adopted(record)
+        if adopted is not None:
+            return adopted
         tombstone = evolve(record, refresh_token=None, presented=False)
         await self.store.save(self.key, tombstone, expected=record.generation)
         if self.grant.first() is not None:
             return None
         raise ReauthenticationRequiredError(_DEAD) from error
 
-    def _dead_end(self) -> ReauthenticationRequiredError:
-        return PersonalTokenRevokedError(_REVOKED) if self.grant.name == "personal" else ReauthenticationRequiredError(_DEAD)
+    async def _overtaken(self, record: Token) -> Renewed:
+        """Adopt the record of a sibling who wrote it without our lock, before anything is sent; raise StoreError."""
+        adopted = await self._adopted(record)
+        if adopted is None:
+            raise StoreError(_OVERTAKEN)
+        return adopted
+
+    async def _adopted(self, record: Token) -> Renewed | None:
+        stored = await self.store.load(self.key)
+        newer = stored is not None and stored.generation > record.generation
+        return Renewed(stored, asked=False) if stored is not None and newer and self._serves(stored, None) else None
+
+    def _dead_end(self, record: Token | None) -> AuthError:
+        if record is not None and record.presented:
+            return AmbiguousRefreshError(_SPENT)
+        return (
+            PersonalTokenRevokedError(_REVOKED)
+            if self.grant.name == "personal"
+            else ReauthenticationRequiredError(_DEAD)
+        )
 
     async def _send(self, request: TokenRequest, old: Token | None, deadline: float) -> Token:
         self.requests += 1
-        refreshing = request.operation is REFRESH_TOKEN
+        answer = await self._exchanged(request, deadline)
+        if isinstance(
+            answer, APIError
+        ):  # raised here, so that its body, which may echo the request, is not its context
+            raise refusal(answer, refreshing=request.operation is REFRESH_TOKEN)
+        token = read_token(answer).follow(old, sent_at=self.clock.time() - answer.elapsed)
+        _warn_of_lost_scopes(old, token)
+        return token
+
+    async def _exchanged(self, request: TokenRequest, deadline: float) -> Reply | APIError:
         try:
-            reply = await self.exchange(request, deadline - self.clock.monotonic())
+            return await self.exchange(request, deadline - self.clock.monotonic())
         except APIError as error:
-            raise refusal(error, refreshing=refreshing) from None
+            return error.with_traceback(None)
         except (TransportError, DecodeError) as error:
-            if refreshing and error.outcome is not Outcome.NOT_SENT:
+            if request.operation is REFRESH_TOKEN and error.outcome is not Outcome.NOT_SENT:
                 raise AmbiguousRefreshError(_SPENT, outcome=Outcome.UNKNOWN) from error
             msg = f"no usable answer from the token endpoint: {error}"
             raise TokenRequestError(msg, outcome=error.outcome) from error
-        token = read_token(reply).follow(old, sent_at=self.clock.time() - reply.elapsed)
-        _warn_of_lost_scopes(old, token)
-        return token
 
     async def _keep(self, token: Token, expected: int | None) -> Renewed:
         """Write a token that the server gave; it is used even where it cannot be written."""
@@ -215,6 +259,11 @@ class Renewal:
         if not written:
             logger.warning("the token store did not take the new token, which lives in memory only")
         return Renewed(token, asked=True, written=written)
+
+
+def _on_its_way(record: Token) -> Token:
+    """Return what the store holds while the refresh token is sent: marked, and at its second sending without it."""
+    return evolve(record, refresh_token=None) if record.presented else record.mark(presented=True)
 
 
 def _newest(stored: Token | None, ours: Token | None) -> Token | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 
@@ -23,7 +23,7 @@ from tallyfy_async.telemetry import logger
 
 MAX_REPLY_BYTES = 2**20
 _LONGEST_LIFE = 2.0**31 - 1
-_DEAD_HINTS = ("revoked", "expired", "decrypt", "not linked", "invalid refresh token")
+_DEAD_HINTS = ("revoked", "expired", "decrypt", "not linked", "refresh token is invalid")
 
 
 class DeadRefreshTokenError(TokenRequestError):
@@ -66,38 +66,44 @@ class Issued:
 def read_token(reply: Reply) -> Issued:
     """Return the token of a 2xx reply.
 
-    Raises UnreadableTokenReplyError, whose message holds nothing of the body.
+    Raises UnreadableTokenReplyError, whose message and traceback hold nothing of the body.
     """
+    issued = _issued(reply)
+    if isinstance(issued, Issued):
+        return issued
+    msg = f"the token endpoint answered {reply.status} without a token: {issued}"
+    raise UnreadableTokenReplyError(msg, status=reply.status)
+
+
+def _issued(reply: Reply) -> Issued | str:
+    """Return what the reply holds, or why that is no token: nothing is raised where local variables hold the body."""
     try:
-        body = decode(reply)
+        payload = decode(reply)
     except DecodeError as error:
-        raise _unreadable(reply, str(error)) from None
-    if not isinstance(body, dict):
-        raise _unreadable(reply, f"expected an object, got {kind_of(body)}")
+        return str(error)
+    if not isinstance(payload, dict):
+        return f"expected an object, got {kind_of(payload)}"
+    body = cast("dict[str, Any]", payload)
     if "error" in body and "access_token" not in body:
-        raise _unreadable(reply, f"a success status with the error {_word(body['error'])!r}")
+        return f"a success status with the error {_word(body['error'])!r}"
+    if (problem := _problem(body.get("access_token"), body.get("token_type"))) is not None:
+        return problem
     return Issued(
-        access_token=_access_token(reply, body),
+        access_token=Secret(body["access_token"]),
         refresh_token=_refresh_token(body.get("refresh_token")),
         lifetime=_lifetime(body.get("expires_in")),
         scopes=parse_scope(scope) if isinstance(scope := body.get("scope"), str) and scope.strip() else None,
     )
 
 
-def _unreadable(reply: Reply, why: str) -> UnreadableTokenReplyError:
-    return UnreadableTokenReplyError(f"the token endpoint answered {reply.status} without a token: {why}", status=reply.status)
-
-
-def _access_token(reply: Reply, body: dict[str, Any]) -> Secret:
-    value = body.get("access_token")
-    if not isinstance(value, str):
-        raise _unreadable(reply, f"access_token is {kind_of(value)}")
-    if not value or not all("!" <= character <= "~" for character in value):
-        raise _unreadable(reply, "access_token is empty or holds characters that no header can carry")
-    kind = body.get("token_type")
-    if kind is not None and (not isinstance(kind, str) or kind.lower() != "bearer"):
-        raise _unreadable(reply, "token_type is not Bearer")
-    return Secret(value)
+def _problem(access_token: Any, token_type: Any) -> str | None:
+    if not isinstance(access_token, str):
+        return f"access_token is {kind_of(access_token)}"
+    if not access_token or not all("!" <= character <= "~" for character in access_token):
+        return "access_token is empty or holds characters that no header can carry"
+    if token_type is not None and (not isinstance(token_type, str) or token_type.lower() != "bearer"):
+        return "token_type is not Bearer"
+    return None
 
 
 def _refresh_token(value: Any) -> Secret | None:
@@ -110,10 +116,13 @@ def _lifetime(value: Any) -> float | None:
         return None
     try:
         seconds = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        seconds = math.inf if isinstance(value, int) else math.nan
-    if math.isnan(seconds) or (math.isinf(seconds) and not isinstance(value, int)):
-        logger.warning("the token reply has an unusable expires_in (%s); the token is used until refused", kind_of(value))
+    except OverflowError:  # an integer beyond every float
+        seconds = _LONGEST_LIFE if value > 0 else 0.0
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        kind = kind_of(value)
+        logger.warning("the token reply has an unusable expires_in (%s); the token is used until refused", kind)
         return None
     return min(max(seconds, 0.0), _LONGEST_LIFE)
 
@@ -124,7 +133,8 @@ def refusal(error: APIError, *, refreshing: bool) -> TokenRequestError:
     league/oauth2-server 8 answers a dead refresh token with 401 ``invalid_request`` and a hint, version 9 with 400
     ``invalid_grant``.
     """
-    body = error.body if isinstance(error.body, dict) else {}
+    said: object = error.body
+    body = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
     code = _word(body.get("error"))
     hint = " ".join(_word(body.get(key)) for key in ("error_description", "hint", "message")).strip()
     details: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 from attrs import evolve, field, frozen
 
@@ -50,6 +50,12 @@ class Token:
     def mark(self, *, presented: bool) -> Token:
         """Return the record with the marker that its refresh token is, or is not, on its way."""
         return evolve(self, presented=presented)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         msg = "a Token is not pickled, because a pickle holds it in the clear: use a token store"
@@ -104,7 +110,8 @@ def hold(token: Token, *, monotonic: float, wall: float, leeway: float) -> Held:
             usable_until=math.inf,
             usable_until_wall=math.inf,
         )
-    rest = token.issued_at + token.lifetime - wall
+    # A record from a machine whose clock is ahead does not live longer than its whole life from now.
+    rest = min(token.issued_at - wall, 0.0) + token.lifetime
     advisory = min(leeway, token.lifetime * _ADVISORY_SHARE)
     mandatory = min(_MANDATORY_CAP, advisory, token.lifetime * _MANDATORY_SHARE)
     return Held(

@@ -8,8 +8,9 @@ gives the slot back, awaits the manager, and takes a slot again. A failure gives
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, evolve, field, frozen
 
@@ -33,11 +34,27 @@ from tallyfy_async.protocol.response import Headers, Reply, decode, failure
 from tallyfy_async.protocol.verdict import Stop
 from tallyfy_async.telemetry import AttemptRecord, Hooks, logger, tell
 from tallyfy_async.transport.clock import Clock
-from tallyfy_async.transport.http import HTTPTransport, Progress, Request, Timeouts
+from tallyfy_async.transport.exchange import Progress, Request, Timeouts, Transport
 from tallyfy_async.transport.limiter import Limiter
 from tallyfy_async.transport.shelter import LoopGuard
 
-_OWN_HEADERS = frozenset({"authorization", "x-tallyfy-client", "accept", "content-type", "cookie", "host"})
+_OWN_HEADERS = frozenset(
+    [
+        "authorization",
+        "x-tallyfy-client",
+        "accept",
+        "content-type",
+        "content-length",
+        "transfer-encoding",
+        "cookie",
+        "host",
+    ]
+)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def _fits_header(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()
 
 
 def _checked_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -46,10 +63,21 @@ def _checked_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         if name.lower() in _OWN_HEADERS:
             msg = f"header {name!r} is set by the client and cannot be given"
             raise ConfigurationError(msg)
-        if set(value) & set("\r\n\0"):
-            msg = f"header {name!r} must be a text of one line"
+        if not _HEADER_NAME.fullmatch(name) or not _fits_header(value):
+            msg = f"header {name!r} must have a token for a name and one line of printable ASCII for a value"
             raise ConfigurationError(msg)
     return tuple(headers.items())
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _check_kind(kind: type[Any], name: str, value: Any) -> None:
+    if not isinstance(value, kind):
+        what = "a mapping of names to values" if kind is Mapping else f"{kind.__name__}(…)"
+        msg = f"{name} must be {what}, not {type(value).__name__}"
+        raise ConfigurationError(msg)
 
 
 @frozen(kw_only=True)
@@ -69,17 +97,19 @@ class RequestOptions:
     timeout: float | Timeouts | None = None
     deadline: float | None = None
     retry: RetryPolicy | int | None = None
-    headers: Mapping[str, str] = field(factory=dict)
-    query: Mapping[str, Any] = field(factory=dict)
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+    query: Mapping[str, Any] = field(factory=dict[str, Any])
 
     def __attrs_post_init__(self) -> None:
-        seconds = self.timeout.attempt if isinstance(self.timeout, Timeouts) else self.timeout
-        for name, value in (("timeout", seconds), ("deadline", self.deadline)):
-            if value is not None and not value > 0:
-                msg = f"{name} must be more than 0 seconds"
-                raise ConfigurationError(msg)
+        if not isinstance(self.timeout, Timeouts | None):
+            Timeouts(attempt=self.timeout)
+        if self.deadline is not None and not _is_time(self.deadline):
+            msg = "deadline must be a number of seconds, more than 0"
+            raise ConfigurationError(msg)
         if self.retry is not None:
             RetryPolicy.of(self.retry)
+        _check_kind(Mapping, "headers", self.headers)
+        _check_kind(Mapping, "query", self.query)
         _checked_headers(self.headers)
 
 
@@ -122,7 +152,10 @@ class Call:
         options: RequestOptions | None = None,
     ) -> Call:
         """Return a call of ``operation`` with path values, query and JSON body; raise ConfigurationError if wrong."""
-        values, options = values or {}, options or _NO_OPTIONS
+        values, options = values or {}, _NO_OPTIONS if options is None else options
+        _check_kind(RequestOptions, "options", options)
+        if query is not None:
+            _check_kind(Mapping, "params", query)
         merged = {**(query or {}), **options.query} if options.query else query
         has_type = payload is not None or operation.safety is not Safety.SAFE
         return cls(
@@ -178,12 +211,12 @@ class Response:
     @property
     def data(self) -> Any:
         """What stands under ``data``; the whole payload where there is no such key."""
-        return self.payload["data"] if isinstance(self.payload, dict) and "data" in self.payload else self.payload
+        return self._members().get("data", self.payload)
 
     @property
     def meta(self) -> Any:
         """What stands under ``meta``, None where there is none."""
-        return self.payload.get("meta") if isinstance(self.payload, dict) else None
+        return self._members().get("meta")
 
     @property
     def request_id(self) -> str | None:
@@ -194,6 +227,10 @@ class Response:
     def elapsed(self) -> float:
         """Seconds from the last send to the end of the reply."""
         return self.reply.elapsed
+
+    def _members(self) -> dict[str, Any]:
+        payload = self.payload
+        return cast("dict[str, Any]", payload) if isinstance(payload, dict) else {}
 
 
 @frozen(kw_only=True)
@@ -215,7 +252,7 @@ class Engine:
 
     """
 
-    transport: HTTPTransport
+    transport: Transport
     limiter: Limiter
     tokens: TokenManager | None
     clock: Clock
@@ -397,7 +434,9 @@ class _Flight:
             logger.info("%s: attempt %d failed (%s), next in %.2f s", operation.id, self.attempts, error, retry_in)
         self.tell(status, error, retry_in, request_id)
 
-    def tell(self, status: int | None, error: BaseException | None, retry_in: float | None, request: str | None) -> None:
+    def tell(
+        self, status: int | None, error: BaseException | None, retry_in: float | None, request: str | None
+    ) -> None:
         if not self.engine.hooks:
             return
         operation = self.call.operation

@@ -36,7 +36,7 @@ class Page(Sequence[T], Generic[T]):
     items: tuple[T, ...]
     number: int
     pagination: Pagination | None
-    _fetch: Callable[[int], Awaitable[Page[T]]] = field(repr=False)
+    _fetch: Callable[[int], Awaitable[Page[T]]] = field(repr=False, alias="fetch")
 
     @property
     def total(self) -> int | None:
@@ -213,7 +213,20 @@ class _Slot(Generic[T]):
                 self.page = await fetch(self.number)
             except Exception as error:  # noqa: BLE001 - handed to the reader, who raises it
                 self.error = error
-            self.landed.set()
+            finally:
+                self.landed.set()
+
+    def take(self) -> Page[T]:
+        if self.error is not None:
+            raise self.error
+        if self.page is None:
+            raise _ended()
+        return self.page
+
+
+def _ended() -> ConfigurationError:
+    msg = "this prefetch has ended: take its items inside its context, or ask for a new one"
+    return ConfigurationError(msg)
 
 
 @define(eq=False)
@@ -222,23 +235,24 @@ class _Ahead(_Pages[T]):
 
     _children: Children
     _width: int
-    _window: deque[_Slot[T]] = field(factory=deque, init=False)
+    _window: deque[_Slot[T]] = field(factory=deque[_Slot[T]], init=False)
 
     async def _turn(self, number: int) -> Page[T]:
+        if not self._children.open:
+            raise _ended()
         if not self._window:
             self._start(number)
         slot = self._window[0]
         await slot.landed.wait()
         try:
-            if slot.error is not None or slot.page is None:
-                raise slot.error or AssertionError
-            self._walk.check(slot.page, number)
+            page = slot.take()
+            self._walk.check(page, number)
         except Exception:
             self._empty()  # the next anext asks for this page, and those behind it, again
             raise
         self._window.popleft()
-        self._fill_window(slot.page)
-        return slot.page
+        self._fill_window(page)
+        return page
 
     def _empty(self) -> None:
         while self._window:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.protocol.dates import format_date, format_request
@@ -47,6 +48,10 @@ def _scopes(value: str | Iterable[str]) -> frozenset[str]:
     return frozenset((value,) if isinstance(value, str) else value)
 
 
+def _safety_of_method(operation: Operation) -> Safety:
+    return Safety.SAFE if operation.method in {"GET", "HEAD", "OPTIONS"} else Safety.WRITE
+
+
 @frozen(kw_only=True)
 class Operation:
     """One operation of the contract.
@@ -69,14 +74,10 @@ class Operation:
     path: str
     scopes: frozenset[str] = field(converter=_scopes)
     call: str
-    safety: Safety = field()
+    safety: Safety = field(default=Factory(_safety_of_method, takes_self=True))
     envelope: Envelope = Envelope.ITEM
     confidence: str = "verified"
     max_per_page: int | None = None
-
-    @safety.default
-    def _safety_of_method(self) -> Safety:
-        return Safety.SAFE if self.method in {"GET", "HEAD", "OPTIONS"} else Safety.WRITE
 
     @property
     def resource(self) -> str:
@@ -97,11 +98,19 @@ def _segment(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         msg = f"{name} must be a str or an int, not {type(value).__name__}"
         raise ConfigurationError(msg)
-    text = str(value)
+    text = str.__str__(value) if isinstance(value, str) else str(int(value))
     if text.strip() in {"", ".", ".."}:
         msg = f"{name} must not be empty or a dot segment: pass the id as the API gives it"
         raise ConfigurationError(msg)
-    return quote(text, safe="")
+    return _quoted(name, text)
+
+
+def _quoted(name: str, text: str) -> str:
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        msg = f"{name} holds half a surrogate pair, which no URL can carry"
+        raise ConfigurationError(msg) from None
 
 
 def encode_query(query: Mapping[str, Any]) -> str:
@@ -113,7 +122,11 @@ def encode_query(query: Mapping[str, Any]) -> str:
 
     Raises ConfigurationError for values of another type.
     """
-    return "&".join(f"{quote(key, safe='')}={quote(text, safe='')}" for key, text in _flatten(query))
+    parts: list[str] = []
+    for key, text in _flatten(query):
+        name = f"query parameter {key!r}"
+        parts.append(f"{_quoted(name, key)}={_quoted(name, text)}")
+    return "&".join(parts)
 
 
 def _flatten(query: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -125,10 +138,11 @@ def _pairs(key: str, value: Any) -> Iterable[tuple[str, str]]:
     if value is None:
         return
     if isinstance(value, Mapping):
-        for name, inner in value.items():
+        for name, inner in cast("Mapping[object, Any]", value).items():
             yield from _pairs(f"{key}[{name}]", inner)
     elif isinstance(value, list | tuple | set | frozenset):
-        for position, inner in enumerate(sorted(value, key=str) if isinstance(value, set | frozenset) else value):
+        several = cast("Iterable[Any]", value)
+        for position, inner in enumerate(sorted(several, key=str) if isinstance(value, set | frozenset) else several):
             nested = isinstance(inner, Mapping | list | tuple)
             yield from _pairs(f"{key}[{position}]" if nested else f"{key}[]", inner)
     else:
@@ -140,9 +154,11 @@ def _text(key: str, value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return str(value)
-        case int() | float():
-            return repr(value) if isinstance(value, float) else str(int(value))
+            return str.__str__(value)  # of a member of an enum, the value
+        case int():
+            return str(int(value))
+        case float() if math.isfinite(value):
+            return repr(value)
         case datetime():
             return format_request(value)
         case date():
@@ -150,10 +166,3 @@ def _text(key: str, value: Any) -> str:
         case _:
             msg = f"query parameter {key!r} cannot carry a {type(value).__name__}"
             raise ConfigurationError(msg)
-
-
-def comma(values: str | Iterable[str] | None) -> str | None:
-    """Join words for parameters such as ``with``; None where there is none."""
-    if values is None or isinstance(values, str):
-        return values or None
-    return ",".join(values) or None

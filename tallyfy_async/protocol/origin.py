@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from tallyfy_async.errors import ConfigurationError
 
 
 def checked_url(name: str, url: str, *, allow_insecure_http: bool = False) -> str:
-    """Return ``url`` without a trailing slash, if a token may be sent there.
+    """Return ``url`` with scheme and host in lower case and without a trailing slash, if a token may be sent there.
 
     https is demanded, plain http allowed on loopback and, on request, elsewhere. Credentials, query and fragment do not
     belong into such a URL. Raises ConfigurationError naming ``name``.
@@ -24,10 +25,13 @@ def checked_url(name: str, url: str, *, allow_insecure_http: bool = False) -> st
     if is_insecure(url) and not allow_insecure_http:
         msg = f"{name} must be https: tokens would travel in the clear (allow_insecure_http=True permits it)"
         raise ConfigurationError(msg)
-    return url.rstrip("/")
+    return urlunsplit(parts._replace(netloc=parts.netloc.lower())).rstrip("/")
 
 
-def _split(name: str, url: str) -> SplitResult:
+def _split(name: str, url: Any) -> SplitResult:
+    if not isinstance(url, str):
+        msg = f"{name} must be a str, not {type(url).__name__}"
+        raise ConfigurationError(msg)
     if any(character.isspace() or not character.isprintable() for character in url):
         msg = f"{name} must not contain white space or control characters"
         raise ConfigurationError(msg)

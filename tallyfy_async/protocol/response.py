@@ -7,8 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
-from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from attrs import field, frozen
 
@@ -87,6 +86,14 @@ class Listing:
     pagination: Pagination | None = None
 
 
+def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_array(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
 def decode(reply: Reply) -> Any:
     """Return the JSON value of a reply, None where the body is empty; raise DecodeError for anything else."""
     if not reply.content.strip():
@@ -125,28 +132,28 @@ def item(payload: Any) -> Any:
 
     Raises DecodeError where no object is to be found.
     """
-    if not isinstance(payload, dict):
+    if not _is_object(payload):
         raise _wrong("body", "object", payload)
     value = payload["data"] if "data" in payload and not payload.keys() - {"data", "meta"} else payload
-    if not isinstance(value, dict):
+    if not _is_object(value):
         raise _wrong("data", "object", value)
     return value
 
 
 def listing(payload: Any, path: str = "body") -> Listing:
     """Return the items and the pagination of ``{"data": [X], "meta": …}``; raise DecodeError for another shape."""
-    if not isinstance(payload, dict):
+    if not _is_object(payload):
         raise _wrong(path, "object", payload)
     where = "data" if path == "body" else f"{path}.data"
     items = payload.get("data")
-    if not isinstance(items, list):
+    if not _is_array(items):
         raise _wrong(where, "array", items)
     return Listing(items=items, pagination=_pagination(payload.get("meta"), where.replace("data", "meta")))
 
 
 def buckets(payload: Any) -> dict[str, Listing]:
     """Return the lists of a search reply by their names; raise DecodeError for another shape."""
-    if not isinstance(payload, dict):
+    if not _is_object(payload):
         raise _wrong("body", "object", payload)
     return {name: listing(value, name) for name, value in payload.items()}
 
@@ -154,17 +161,17 @@ def buckets(payload: Any) -> dict[str, Listing]:
 def _pagination(meta: Any, path: str) -> Pagination | None:
     if not meta:  # PHP writes an empty map as []
         return None
-    if not isinstance(meta, dict):
+    if not _is_object(meta):
         raise _wrong(path, "object", meta)
     values = meta.get("pagination")
     if not values:
         return None
-    if not isinstance(values, dict):
+    if not _is_object(values):
         raise _wrong(f"{path}.pagination", "object", values)
     names = ("total", "count", "per_page", "current_page", "total_pages")
     numbers = {name: _count(values.get(name), f"{path}.pagination.{name}") for name in names}
     links = values.get("links")
-    following = links.get("next") if isinstance(links, dict) else None
+    following = links.get("next") if _is_object(links) else None
     return Pagination(**numbers, next_link=following if isinstance(following, str) else None)
 
 
@@ -192,6 +199,8 @@ def retry_after(headers: Mapping[str, str], wall: float) -> float | None:
 
 
 def _until(text: str, wall: float) -> float:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - lazy: few replies need it, and it loads a lot
+
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
@@ -260,19 +269,21 @@ def _error_body(reply: Reply) -> Any:
 
 
 def _code(body: Any) -> str | None:
-    if not isinstance(body, dict):
+    if not _is_object(body):
         return None
     inner = body.get("error")
-    code = inner.get("code") if isinstance(inner, dict) else body.get("code")
+    code = inner.get("code") if _is_object(inner) else body.get("code")
     return code if isinstance(code, str) else None
 
 
 def _message(body: Any) -> str | None:
-    if not isinstance(body, dict):
+    if isinstance(body, str):
+        return None if not body.strip() or body.lstrip().startswith("<") else body  # a page of HTML says nothing
+    if not _is_object(body):
         return None
     inner = body.get("error")
     candidates = [
-        inner.get("message") if isinstance(inner, dict) else None,
+        inner.get("message") if _is_object(inner) else None,
         body.get("message"),
         inner,
         next((text for _, texts in _fields(body) for text in texts), None),
@@ -294,28 +305,25 @@ def _presentable(message: str) -> str:
 
 
 def _pool_type(body: Any) -> str | None:
-    details = body["error"].get("details") if isinstance(body.get("error"), dict) else None
-    pool = details.get("pool_type") if isinstance(details, dict) else None
+    details = body["error"].get("details") if _is_object(body.get("error")) else None
+    pool = details.get("pool_type") if _is_object(details) else None
     return pool if isinstance(pool, str) else None
 
 
 def _fields(body: Any) -> list[tuple[str, list[str]]]:
     found: dict[str, list[str]] = {}
-    problems = body.get("errors") if isinstance(body, dict) else None
+    problems = body.get("errors") if _is_object(body) else None
     _collect("", problems, found)
     return list(found.items())
 
 
 def _collect(path: str, value: Any, found: dict[str, list[str]]) -> None:
-    match value:
-        case str():
-            found.setdefault(path, []).append(redact(value))
-        case dict():
-            for name, inner in value.items():
-                _collect(f"{path}.{name}" if path else str(name), inner, found)
-        case list():
-            for position, inner in enumerate(value):
-                nested = isinstance(inner, dict | list)
-                _collect(f"{path}.{position}" if nested and path else path, inner, found)
-        case _:
-            pass
+    if isinstance(value, str):
+        found.setdefault(path, []).append(redact(value))
+    elif _is_object(value):
+        for name, inner in value.items():
+            _collect(f"{path}.{name}" if path else name, inner, found)
+    elif _is_array(value):
+        for position, inner in enumerate(value):
+            nested = _is_object(inner) or _is_array(inner)
+            _collect(f"{path}.{position}" if nested and path else path, inner, found)

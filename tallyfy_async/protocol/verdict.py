@@ -57,7 +57,7 @@ _STOP = Stop()
 _PASSING = frozenset({500, 502, 503, 504})
 
 
-def verdict(
+def verdict(  # noqa: PLR0917 - all that the table depends on
     safety: Safety, failure: BaseException, attempt: int, limits: RetryLimits, remaining: float, jitter: float
 ) -> Verdict:
     """Say whether, and after how many seconds, a call is sent again.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypedDict, TypeVar, get_origin, get_type_hints
 
 from attrs import field, frozen
 
@@ -11,28 +12,63 @@ from tallyfy_async.engine.call import Call, Engine, RequestOptions, Response
 from tallyfy_async.engine.pager import Page, Pager
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.protocol.converter import structure, write
-from tallyfy_async.protocol.operation import Operation, comma
+from tallyfy_async.protocol.operation import Operation
 from tallyfy_async.protocol.response import item, listing
 
 T = TypeVar("T")
 
 
-def query_of(kind: type[Any], filters: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """Return checked filters as query parameters: ``with_`` is ``with``, lists are joined by commas."""
-    texts = {name: (value,) if name in _LISTS and isinstance(value, str) else value for name, value in filters.items()}
-    checked = write(kind, texts, what=what)
-    return {
-        "with" if name == "with_" else name: ",".join(map(str, value)) if isinstance(value, list) else value
-        for name, value in checked.items()
-    }
+def query_of(kind: Any, filters: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Return checked filters as query parameters: ``with_`` is ``with``, lists are joined by commas.
+
+    A single text may stand for a list of one. Raises ConfigurationError for filters that are wrong, and for an empty
+    list, which the server would read as no filter at all.
+    """
+    lists = _lists(kind)
+    given = {name: (value,) if name in lists and isinstance(value, str) else value for name, value in filters.items()}
+    query: dict[str, Any] = {}
+    for name, value in write(kind, given, what=what).items():
+        if name not in lists:
+            query[name] = value
+        elif value:
+            query["with" if name == "with_" else name] = ",".join(map(str, value))
+        elif name != "with_":
+            msg = f"{what}: {name} is empty, which the server takes for no filter at all: leave it out"
+            raise ConfigurationError(msg)
+    return query
+
+
+@cache
+def _lists(kind: Any) -> frozenset[str]:
+    return frozenset(name for name, hint in get_type_hints(kind).items() if get_origin(hint) is Iterable)
+
+
+class _Includes(TypedDict):
+    with_: Iterable[str]
 
 
 def with_of(includes: Iterable[str] | None) -> dict[str, Any]:
-    """Return the ``with`` parameter of a read."""
-    return {} if includes is None else {"with": comma(includes)}
+    """Return the ``with`` parameter of a read; raise ConfigurationError for what is no list of words."""
+    return {} if includes is None else query_of(_Includes, {"with_": includes}, "")
 
 
-_LISTS = frozenset({"with_", "folder", "tag_ids", "owners", "groups", "guests", "roles"})
+def body_id(name: str, value: Any) -> str:
+    """Return an id that travels in a body; raise ConfigurationError for what cannot be one."""
+    if not isinstance(value, str) or not value.strip():
+        msg = f"{name} must be a str that is not empty: pass the id as the API gives it"
+        raise ConfigurationError(msg)
+    return str.__str__(value)
+
+
+def check_answers(name: str, answers: Mapping[str, Any] | None, place: str) -> None:
+    """Raise ConfigurationError for answers under anything but field ids; ``place`` tells where the ids are."""
+    for key in answers or ():
+        if len(key) != 32 or set(key) - set("0123456789abcdef"):
+            msg = (
+                f"{name}: {key!r} is no field id (32 hex characters): the server drops answers under labels and "
+                f"aliases. The ids are in {place}"
+            )
+            raise ConfigurationError(msg)
 
 
 @frozen(eq=False)
@@ -40,7 +76,7 @@ class Resource:
     """A noun of the API in its place: on the client, or in one organization."""
 
     _engine: Engine = field(repr=False)
-    _values: Mapping[str, Any] = field(factory=dict)
+    _values: Mapping[str, Any] = field(factory=dict[str, Any])
 
     async def _call(
         self,

@@ -14,7 +14,7 @@ from tallyfy_async.models.filters import RunFilters
 from tallyfy_async.models.processes import Run, RunLaunch, RunUpdate
 from tallyfy_async.protocol.converter import write
 from tallyfy_async.protocol.operation import Envelope, Operation
-from tallyfy_async.resources.base import Resource, query_of, with_of
+from tallyfy_async.resources.base import Resource, body_id, check_answers, query_of, with_of
 from tallyfy_async.resources.tasks import RunTasks
 
 LIST = Operation(
@@ -84,12 +84,11 @@ class Runs(Resource):
         answers under anything but field ids, which the server would drop without a word.
         """
         body = write(RunLaunch, fields, what="runs.launch")
-        _check_answers(body.get("prerun"))
-        return await self._item(LAUNCH, Run, payload={"checklist_id": checklist_id, **body}, options=options)
+        check_answers("prerun", body.get("prerun"), "checklist.prerun")
+        payload = {"checklist_id": body_id("checklist_id", checklist_id), **body}
+        return await self._item(LAUNCH, Run, payload=payload, options=options)
 
-    async def update(
-        self, run_id: str, *, options: RequestOptions | None = None, **fields: Unpack[RunUpdate]
-    ) -> Run:
+    async def update(self, run_id: str, *, options: RequestOptions | None = None, **fields: Unpack[RunUpdate]) -> Run:
         """Change a run; what is not given stays as it is (contract: update_run).
 
         The server empties ``users`` and ``groups`` when a request lacks them, so the run is read first and the missing
@@ -99,13 +98,13 @@ class Runs(Resource):
         if not body:
             msg = "runs.update needs something to change"
             raise ConfigurationError(msg)
-        _check_answers(body.get("prerun"))
+        check_answers("prerun", body.get("prerun"), "checklist.prerun")
         if not body.keys() >= {"users", "groups"}:
             body = {**_members(await self.get(run_id, options=options)), **body}
         return await self._item(UPDATE, Run, {"run_id": run_id}, payload=body, options=options)
 
     async def archive(self, run_id: str, *, options: RequestOptions | None = None) -> None:
-        """Archive a run with its tasks, comments and files; :meth:`activate` brings them back (contract: archive_run)."""
+        """Archive a run with its tasks, comments and files; ``activate`` brings them back (contract: archive_run)."""
         await self._call(ARCHIVE, {"run_id": run_id}, options=options)
 
     async def activate(self, run_id: str, *, options: RequestOptions | None = None) -> Run:
@@ -119,13 +118,3 @@ def _members(run: Run) -> dict[str, Any]:
         msg = "the run was read without users or groups, which the server would empty: pass both to runs.update"
         raise ConfigurationError(msg)
     return {"users": list(users), "groups": list(groups)}
-
-
-def _check_answers(answers: Any) -> None:
-    for key in answers or ():
-        if len(key) != 32 or set(key) - set("0123456789abcdef"):
-            msg = (
-                f"prerun: {key!r} is no field id (32 hex characters): the server drops answers under labels and "
-                "aliases. The ids are in checklist.prerun"
-            )
-            raise ConfigurationError(msg)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Unpack
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict, Unpack
 
 from attrs import frozen
 
 from tallyfy_async.engine.call import RequestOptions
 from tallyfy_async.engine.pager import Pager
+from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.models.filters import RunTaskFilters, TaskFilters
 from tallyfy_async.models.processes import OneOffTaskUpdate, Task, TaskUpdate
 from tallyfy_async.protocol.converter import write
 from tallyfy_async.protocol.operation import Envelope, Operation
-from tallyfy_async.resources.base import Resource, query_of, with_of
+from tallyfy_async.resources.base import Resource, body_id, check_answers, query_of, with_of
 
 _RUN = "/organizations/{org}/runs/{run_id}"
 _ORG = "/organizations/{org}"
@@ -56,9 +57,7 @@ LIST = Operation(
     envelope=Envelope.LIST,
     max_per_page=100,
 )
-GET = Operation(
-    id="get_task", method="GET", path=f"{_ORG}/tasks/{{task_id}}", scopes="process", call="org.tasks.get"
-)
+GET = Operation(id="get_task", method="GET", path=f"{_ORG}/tasks/{{task_id}}", scopes="process", call="org.tasks.get")
 UPDATE = Operation(
     id="update_task", method="PUT", path=f"{_ORG}/tasks/{{task_id}}", scopes="process", call="org.tasks.update"
 )
@@ -74,9 +73,24 @@ REOPEN = Operation(
 )
 
 
-def _completion(task_id: str, is_approved: bool | None, override_user: int | None) -> dict[str, Any]:
+class _Completion(TypedDict, total=False):
+    is_approved: bool
+    override_user: int
+
+
+def _completion(task_id: str, is_approved: bool | None, override_user: int | None, what: str) -> dict[str, Any]:
     given = {"is_approved": is_approved, "override_user": override_user}
-    return {"task_id": task_id, **{name: value for name, value in given.items() if value is not None}}
+    checked = write(_Completion, {name: value for name, value in given.items() if value is not None}, what=what)
+    return {"task_id": body_id("task_id", task_id), **checked}
+
+
+def _changes(kind: type[Any], fields: Mapping[str, Any], what: str) -> dict[str, Any]:
+    body = write(kind, fields, what=what)
+    if not body:
+        msg = f"{what} needs something to change"
+        raise ConfigurationError(msg)
+    check_answers("taskdata", body.get("taskdata"), 'task.form_fields (with_=["form_fields"])')
+    return body
 
 
 @frozen(eq=False)
@@ -112,7 +126,7 @@ class RunTasks(Resource):
 
         ``owners`` replaces all assignees and must name all three buckets. Raises ValidationError for a completed task.
         """
-        body = write(TaskUpdate, fields, what="runs.tasks.update")
+        body = _changes(TaskUpdate, fields, "runs.tasks.update")
         values = {"run_id": run_id, "task_id": task_id}
         return await self._item(UPDATE_OF_RUN, Task, values, payload=body, options=options)
 
@@ -130,7 +144,7 @@ class RunTasks(Resource):
         Answers do not travel with the completion: update ``taskdata`` first. ``override_user`` is the member to record
         as completer. Raises ValidationError where a required answer is missing.
         """
-        body = _completion(task_id, is_approved, override_user)
+        body = _completion(task_id, is_approved, override_user, "runs.tasks.complete")
         return await self._item(COMPLETE_OF_RUN, Task, {"run_id": run_id}, payload=body, options=options)
 
     async def reopen(self, run_id: str, task_id: str, *, options: RequestOptions | None = None) -> Task:
@@ -158,8 +172,11 @@ class Tasks(Resource):
     async def update(
         self, task_id: str, *, options: RequestOptions | None = None, **fields: Unpack[OneOffTaskUpdate]
     ) -> Task:
-        """Change a one-off task; ``title``, ``deadline`` and ``owners`` are needed each time (contract: update_task)."""
-        body = write(OneOffTaskUpdate, fields, what="tasks.update")
+        """Change a one-off task; ``title``, ``deadline`` and ``owners`` are needed each time (contract: update_task).
+
+        ``owners`` replaces all assignees and must name all three buckets. Raises ValidationError for a completed task.
+        """
+        body = _changes(OneOffTaskUpdate, fields, "tasks.update")
         return await self._item(UPDATE, Task, {"task_id": task_id}, payload=body, options=options)
 
     async def complete(
@@ -170,8 +187,11 @@ class Tasks(Resource):
         override_user: int | None = None,
         options: RequestOptions | None = None,
     ) -> Task:
-        """Complete a one-off task whose ``run_id`` is None; others belong to ``runs.tasks`` (contract: complete_task)."""
-        body = _completion(task_id, is_approved, override_user)
+        """Complete a one-off task whose ``run_id`` is None (contract: complete_task).
+
+        Tasks of runs belong to ``runs.tasks``: here they are a NotFoundError.
+        """
+        body = _completion(task_id, is_approved, override_user, "tasks.complete")
         return await self._item(COMPLETE, Task, payload=body, options=options)
 
     async def reopen(self, task_id: str, *, options: RequestOptions | None = None) -> Task:

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
-from attrs import define, field
+from attrs import define
 
 
 class Clock(Protocol):
@@ -27,7 +27,7 @@ class Clock(Protocol):
         """Return the wall clock in epoch seconds."""
         ...
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float, /) -> None:
         """Sleep at least one scheduling point."""
         ...
 
@@ -53,20 +53,51 @@ class SystemClock:
         return anyio.move_on_after(seconds)
 
 
-@define(order=True)
+@define(eq=False)
 class Timer:
-    """Something that happens when a manual clock reaches ``due``."""
+    """Something that happens when a manual clock reaches ``due``; of those due at once, the lower number is first."""
 
     due: float
     number: int
-    fire: Callable[[], None] = field(eq=False, order=False)
+    fire: Callable[[], None]
+
+
+@define(eq=False)
+class _Sleeper:
+    timer: Timer
+    called: anyio.Event
+    """Set when the timer fires, and when the sleeper before this one leaves."""
+
+
+Item = TypeVar("Item")
+
+
+class _Queue(Generic[Item]):
+    """Items by due time and number. Plain tuples are compared, which is what keeps thousands of timers cheap."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Item]] = []
+
+    def add(self, timer: Timer, item: Item) -> None:
+        heapq.heappush(self._heap, (timer.due, timer.number, item))
+
+    def drop(self, timer: Timer, item: Item) -> None:
+        entry = (timer.due, timer.number, item)
+        if entry in self._heap:
+            self._heap.remove(entry)
+            heapq.heapify(self._heap)
+
+    @property
+    def first(self) -> Item | None:
+        return self._heap[0][2] if self._heap else None
 
 
 class ManualClock:
     """A clock that moves only when told, or by itself while somebody sleeps.
 
-    With ``autojump`` every sleeper moves the clock to its own waking time at once, so that waiting costs no real time;
-    without it :meth:`advance` is the only thing that moves. Timeouts fire when the clock passes them.
+    With ``autojump`` the sleeper that is due first moves the clock from timer to timer up to its own time, so that
+    waiting costs no real time and everybody wakes in order and at the right moment; without it :meth:`advance` is the
+    only thing that moves. Timeouts fire when the clock passes them.
     """
 
     def __init__(self, *, autojump: bool = True, wall: float = 1_780_000_000.0, seed: int = 0) -> None:
@@ -74,7 +105,8 @@ class ManualClock:
         self.skew = wall
         self.slept: list[float] = []
         self._now = 0.0
-        self._timers: list[Timer] = []
+        self._timers: _Queue[Timer] = _Queue()
+        self._sleepers: _Queue[_Sleeper] = _Queue()
         self._numbers = itertools.count()
         self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
 
@@ -92,9 +124,11 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         """Move on by ``seconds`` and fire what falls due on the way, in order."""
-        target = self._now + seconds
-        while self._timers and self._timers[0].due <= target:
-            timer = heapq.heappop(self._timers)
+        self._move_to(self._now + seconds)
+
+    def _move_to(self, target: float) -> None:
+        while (timer := self._timers.first) is not None and timer.due <= target:
+            self._timers.drop(timer, timer)
             self._now = max(self._now, timer.due)
             timer.fire()
         self._now = max(self._now, target)
@@ -102,15 +136,30 @@ class ManualClock:
     async def sleep(self, seconds: float) -> None:
         """Sleep until the clock has moved on by ``seconds``."""
         self.slept.append(seconds)
-        woken = anyio.Event()
-        timer = self.set_timer(seconds, woken.set)
+        called = anyio.Event()
+        timer = self.set_timer(seconds, called.set)
+        sleeper = _Sleeper(timer, called)
+        self._sleepers.add(timer, sleeper)
         try:
             await checkpoint()
-            if self.autojump and not woken.is_set():
-                self.advance(timer.due - self._now)
-            await woken.wait()
+            while self._now < timer.due:
+                await self._nap(sleeper)
         finally:
             self.drop_timer(timer)
+            self._sleepers.drop(timer, sleeper)
+            if (following := self._sleepers.first) is not None:
+                following.called.set()
+
+    async def _nap(self, sleeper: _Sleeper) -> None:
+        """Move the clock to its next timer if this is the sleeper whose turn it is, else wait to be called."""
+        timer = self._timers.first
+        if self.autojump and self._sleepers.first is sleeper and timer is not None:
+            self._move_to(timer.due)
+            await checkpoint()
+        else:
+            await sleeper.called.wait()
+            sleeper.called = anyio.Event()
+            sleeper.timer.fire = sleeper.called.set
 
     def timeout(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a cancel scope that ends when the clock has moved on by ``seconds``."""
@@ -119,14 +168,12 @@ class ManualClock:
     def set_timer(self, seconds: float, fire: Callable[[], None]) -> Timer:
         """Call ``fire`` when the clock has moved on by ``seconds``."""
         timer = Timer(self._now + max(0.0, seconds), next(self._numbers), fire)
-        heapq.heappush(self._timers, timer)
+        self._timers.add(timer, timer)
         return timer
 
     def drop_timer(self, timer: Timer) -> None:
         """Forget a timer that has not fired."""
-        if timer in self._timers:
-            self._timers.remove(timer)
-            heapq.heapify(self._timers)
+        self._timers.drop(timer, timer)
 
 
 class _ManualTimeout:

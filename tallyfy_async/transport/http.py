@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 import warnings
-from functools import cache, partial
+from collections.abc import AsyncIterator
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -22,82 +23,26 @@ from tallyfy_async.errors import (
 )
 from tallyfy_async.protocol.response import Headers, Reply
 from tallyfy_async.transport.clock import Clock
+from tallyfy_async.transport.exchange import Progress, Request
+from tallyfy_async.transport.pool import KEEPALIVE_EXPIRY, ConnectionPool, shared_ssl_context
 from tallyfy_async.transport.shelter import run_in_child
-
-# Below the 5 s after which common servers close an idle connection: a write on a connection that the server is just
-# closing has an unknown outcome.
-_KEEPALIVE_EXPIRY = 4.0
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _UNUSABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 
 
-@frozen(kw_only=True)
-class Timeouts:
-    """Bounds of one attempt in seconds.
-
-    Attributes:
-        attempt: the whole exchange, body included.
-        connect: opening the connection, TLS included.
-
-    """
-
-    attempt: float = 30.0
-    connect: float = 10.0
-
-
-@frozen(kw_only=True)
-class Request:
-    """One request, ready to be sent. ``url`` is absolute; ``headers`` carry the token and stay out of the repr."""
-
-    method: str
-    url: str
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    content: bytes | None = field(default=None, repr=False)
-    timeouts: Timeouts
-    max_bytes: int = 256 * 2**20
-
-
-@define
-class Progress:
-    """How far an exchange got. Watched for writes only, by httpcore's trace events.
-
-    Attributes:
-        begun: the request was handed to the HTTP client.
-        traced: the transport reports its steps, so that ``sent`` can be believed when it is False.
-        sent: bytes of the request may have left.
-
-    """
-
-    begun: bool = False
-    traced: bool = False
-    sent: bool = False
-
-    async def trace(self, event: str, _info: Any) -> None:
-        """Note one event of httpcore."""
-        self.traced = True
-        self.sent = self.sent or event.endswith("send_request_headers.started")
-
-    @property
-    def may_have_landed(self) -> bool:
-        """Whether the server may have seen the request."""
-        return self.begun and (self.sent or not self.traced)
-
-
-@cache
-def shared_ssl_context() -> ssl.SSLContext:
-    """Return the verifying TLS context that all clients of this process share."""
-    return httpx.create_ssl_context(trust_env=False)
-
-
-def _checked_context(context: ssl.SSLContext | None) -> ssl.SSLContext:
-    if context is None:
-        return shared_ssl_context()
+def _warn_unless_verifying(context: ssl.SSLContext) -> None:
     if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
         warnings.warn(
             "ssl_context does not verify the server: anybody on the way can read the tokens", UserWarning, stacklevel=2
         )
-    return context
+
+
+def _checked_proxy(proxy: str) -> httpx.Proxy:
+    checked = httpx.Proxy(proxy)
+    if not checked.url.host:
+        raise ValueError
+    return checked
 
 
 def asgi_transport(app: Any) -> httpx.AsyncBaseTransport:
@@ -115,18 +60,22 @@ def build_client(
 ) -> httpx.AsyncClient:
     """Return an httpx client that keeps no cookie, follows no redirect and adds no credentials of its own.
 
-    The environment (proxy variables) counts only with ``trust_env``. Raises ConfigurationError for an unusable proxy.
+    Connections are our own pool's; behind a proxy they are httpx's, with at most ``connections`` of them. The
+    environment (proxy variables) counts only with ``trust_env``. Raises ConfigurationError for an unusable proxy.
     """
+    if ssl_context is not None:
+        _warn_unless_verifying(ssl_context)
+    own_pool = transport is None and proxy is None and not trust_env
     try:
         return httpx.AsyncClient(
-            transport=transport,
-            verify=_checked_context(ssl_context) if transport is None else True,
-            proxy=proxy,
+            transport=ConnectionPool(ssl_context) if own_pool else transport,
+            verify=(ssl_context or shared_ssl_context()) if transport is None and not own_pool else True,
+            proxy=None if proxy is None else _checked_proxy(proxy),
             trust_env=trust_env,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             limits=httpx.Limits(
-                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEPALIVE_EXPIRY
+                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEPALIVE_EXPIRY
             ),
         )
     except (httpx.InvalidURL, ValueError, ImportError):
@@ -168,6 +117,10 @@ class HTTPTransport:
             raise _timed_out(request, progress)
         raise AssertionError  # pragma: no cover - a scope swallows nothing but its own cancellation
 
+    def to_origins(self, origins: tuple[str, ...]) -> HTTPTransport:
+        """Return a transport over the same connections that serves other origins."""
+        return evolve(self, origins=origins)
+
     async def aclose(self) -> None:
         """Close the connections, if they are ours."""
         if self.owned:
@@ -197,9 +150,32 @@ class HTTPTransport:
         if progress is not None:
             progress.begun = True
             extensions["trace"] = progress.trace
-        return httpx.Request(
+        raw = httpx.Request(
             request.method, request.url, headers=request.headers, content=request.content, extensions=extensions
         )
+        raw.stream = _Body(request.content or b"")
+        return raw
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request body read without a generator, which a cancellation in the middle would leave to the collector."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._content)
+
+
+@define(eq=False)
+class _Once(AsyncIterator[bytes]):
+    _content: bytes | None
+
+    async def __anext__(self) -> bytes:
+        content, self._content = self._content, None
+        if content is None:
+            raise StopAsyncIteration
+        return content
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:
@@ -245,6 +221,6 @@ def quiet(error: BaseException) -> BaseException:
         seen.add(id(link))
         link.__traceback__ = None
         if isinstance(link, httpx.RequestError):
-            link._request = None  # noqa: SLF001 - its public setter takes no None
+            vars(link)["_request"] = None  # the public setter takes no None
         link = link.__cause__ or link.__context__
     return error

@@ -75,6 +75,11 @@ class Children:
     def __init__(self) -> None:
         self._group: TaskGroup | None = None
 
+    @property
+    def open(self) -> bool:
+        """Whether children can be started: the context is entered and not left."""
+        return self._group is not None
+
     async def __aenter__(self) -> Self:
         self._group = anyio.create_task_group()
         await self._group.__aenter__()

@@ -19,7 +19,7 @@ class TokenStore(Protocol):
         ...
 
     async def save(self, key: str, token: Token, *, expected: int | None) -> bool:
-        """Write ``token``, if the stored generation is ``expected`` (None: nothing is stored); return whether it was."""
+        """Write ``token``, if the stored generation is ``expected`` (None: nothing stored); return whether it was."""
         ...
 
     def lock(self, key: str) -> AbstractAsyncContextManager[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -43,7 +43,7 @@ class MemoryStore:
         return True
 
     @asynccontextmanager
-    async def lock(self, key: str) -> AsyncIterator[None]:
+    async def lock(self, key: str) -> AsyncGenerator[None, None]:
         """Hold ``key``'s lock; locks that nobody holds or waits for are forgotten."""
         gate = self._gates.setdefault(key, _Gate())
         gate.users += 1

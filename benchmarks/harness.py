@@ -1,0 +1,184 @@
+"""What every row is made of: alternating rounds, fresh processes, and a server in another process."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import frozen
+
+ROOT = Path(__file__).parents[1]
+
+Samples = tuple[float, ...]
+
+
+class RowError(Exception):
+    """A row cannot be measured, or what was measured is not what the row claims."""
+
+
+@frozen
+class Goal:
+    """A bound of a line's judged figure: ``Goal(0.7)`` is at most 0.7, ``Goal(2, ">=")`` at least 2."""
+
+    bound: float
+    sense: Literal["<=", ">="] = "<="
+
+    def met_by(self, figure: float) -> bool:
+        """Whether a figure keeps the bound."""
+        return figure <= self.bound if self.sense == "<=" else figure >= self.bound
+
+
+@frozen(kw_only=True)
+class Line:
+    """One line of the table.
+
+    Attributes:
+        row: name of the row's module.
+        case: what is measured, against what.
+        unit: of the samples.
+        ours: the package's figures, one a round.
+        peer: the peer's, in the same order; empty where the figure stands for itself.
+        best: which of the figures counts: the smallest of times, the largest of rates and of memory.
+        goal: bound of the ratio, or of our figure where there is no peer; None for information.
+
+    """
+
+    row: str
+    case: str
+    unit: str
+    ours: Samples
+    peer: Samples = ()
+    best: Callable[[Iterable[float]], float] = min
+    goal: Goal | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Our best figure over the peer's, None without a peer."""
+        return self.best(self.ours) / self.best(self.peer) if self.peer else None
+
+    @property
+    def judged(self) -> float:
+        """The figure that the goal bounds."""
+        return self.best(self.ours) if self.ratio is None else self.ratio
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The smallest and the largest of the judged figure, round by round: how noisy the run was."""
+        rounds = [a / b for a, b in zip(self.ours, self.peer, strict=True)] if self.peer else self.ours
+        return min(rounds), max(rounds)
+
+    @property
+    def verdict(self) -> str:
+        """``ok``, ``missed``, or ``info`` where there is no goal."""
+        if self.goal is None:
+            return "info"
+        return "ok" if self.goal.met_by(self.judged) else "missed"
+
+
+Row = Callable[[int], Iterable[Line]]
+"""Measures with at least so many rounds a figure."""
+
+
+def alternate(rounds: int, *sides: Callable[[], float]) -> list[Samples]:
+    """Call the sides in turns, forwards and backwards, ``rounds`` times after one that does not count."""
+    for side in sides:
+        side()
+    taken: list[list[float]] = [[] for _ in sides]
+    for number in range(rounds):
+        for at in range(len(sides)) if number % 2 else reversed(range(len(sides))):
+            taken[at].append(sides[at]())
+    return [tuple(samples) for samples in taken]
+
+
+async def quietest(batch: Callable[..., Awaitable[float]], *arguments: Any) -> float:
+    """Return the smallest of ten short batches: other work on the machine seldom hits all of them."""
+    return min([await batch(*arguments) for _ in range(10)])
+
+
+def fresh(code: str, *arguments: str) -> Any:
+    """Run Python code in a process of its own and return the JSON that it prints last.
+
+    The processes of a run share one cache of bytecode, so that no side is compiled while it is measured. Raises
+    RowError with the process's own words where it fails.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env={**_environment(), "PYTHONPYCACHEPREFIX": _bytecode()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RowError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"status {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def in_fresh(function: Callable[..., Any], *arguments: str) -> Any:
+    """Call a function of a module with texts, in a process of its own; return what it returns, by way of JSON."""
+    code = (
+        "import importlib, json, sys\n"
+        f"function = getattr(importlib.import_module({function.__module__!r}), {function.__name__!r})\n"
+        "print(json.dumps(function(*sys.argv[1:])))"
+    )
+    return fresh(code, *arguments)
+
+
+@contextmanager
+def server() -> Generator[str]:
+    """Run :mod:`benchmarks.server` in another process; give its URL."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.server"], cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                msg = "the benchmark server did not start"
+                raise RowError(msg)
+            yield line.strip()
+        finally:
+            process.terminate()
+
+
+def peak_memory() -> int:
+    """Return the largest resident size of this process so far, in bytes."""
+    return _status("VmHWM")
+
+
+def memory() -> int:
+    """Return the resident size of this process, in bytes."""
+    return _status("VmRSS")
+
+
+def _status(name: str) -> int:
+    # Not ru_maxrss, which starts from the parent's size where a process is forked.
+    try:
+        lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    except OSError as error:
+        msg = "memory is measured on Linux only: there is no /proc/self/status"
+        raise RowError(msg) from error
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def _environment() -> dict[str, str]:
+    quirks = {"PYTHONDONTWRITEBYTECODE", "PYTHONDEVMODE", "PYTHONPROFILEIMPORTTIME", "PYTHONPATH"}
+    return {name: value for name, value in os.environ.items() if name not in quirks}
+
+
+@cache
+def _bytecode() -> str:
+    folder = tempfile.mkdtemp(prefix="benchmarks-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

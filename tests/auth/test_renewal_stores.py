@@ -1,0 +1,205 @@
+"""A renewal over stores that fail, are slow, or are written by others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import anyio
+import pytest
+
+from tallyfy_async import MemoryStore, StoreError, StoreLockTimeoutError, Token
+from tallyfy_async.transport.clock import ManualClock
+from tests.auth.line import KEY, Server, holding, manager, record, resumed
+
+pytestmark = pytest.mark.anyio
+DEAD = (400, {"error": "invalid_grant"})
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def server(clock: ManualClock) -> Server:
+    return Server(clock)
+
+
+class Unlocked(MemoryStore):
+    """A store whose lock others do not respect: ``rival`` is written while the request is under way."""
+
+    def __init__(self, rival: Token, at: int) -> None:
+        super().__init__()
+        self.rival, self.at, self.saves = rival, at, 0
+
+    async def save(self, key: str, token: Token, *, expected: int | None) -> bool:
+        self.saves += 1
+        if self.saves == self.at:
+            self._records[key] = self.rival
+        return await super().save(key, token, expected=expected)
+
+
+async def test_sibling_without_a_lock_is_adopted_before_sending(clock: ManualClock, server: Server) -> None:
+    store = Unlocked(record(clock, 5), at=2)
+    await store.save(KEY, record(clock, 1, age=3600), expected=None)
+    assert (await manager(server, store, resumed()).get()).generation == 5
+    assert server.received == []
+
+
+async def test_changed_record_that_is_no_help_is_an_error_before_sending(clock: ManualClock, server: Server) -> None:
+    store = Unlocked(record(clock, 5, age=3600), at=2)
+    await store.save(KEY, record(clock, 1, age=3600), expected=None)
+    tokens = manager(server, store, resumed())
+    with pytest.raises(StoreError, match="nothing was sent"):
+        await tokens.get()
+    assert server.received == []
+    assert (await tokens.get()).generation == 6
+
+
+async def test_sibling_who_won_is_adopted_after_a_dead_answer(clock: ManualClock, server: Server) -> None:
+    store = await holding(record(clock, 1, age=3600))
+    server.gate, server.accidents = anyio.Event(), [DEAD]
+    tokens = manager(server, store, resumed())
+    async with anyio.create_task_group() as group:
+        group.start_soon(tokens.get)
+        await anyio.wait_all_tasks_blocked()
+        assert await store.save(KEY, record(clock, 2), expected=1)
+        server.gate.set()
+    assert tokens.peek() == record(clock, 2)
+    assert await store.load(KEY) == record(clock, 2)
+    assert len(server.received) == 1
+
+
+async def test_newer_record_is_never_overwritten(
+    clock: ManualClock, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await holding(record(clock, 1, age=3600))
+    server.gate = anyio.Event()
+    tokens = manager(server, store)
+    async with anyio.create_task_group() as group:
+        group.start_soon(tokens.get)
+        await anyio.wait_all_tasks_blocked()
+        assert await store.save(KEY, record(clock, 9), expected=1)
+        server.gate.set()
+    assert await store.load(KEY) == record(clock, 9)
+    assert tokens.statistics.unpersisted
+    assert "memory only" in caplog.text
+
+
+class Failing(MemoryStore):
+    """A store whose writes fail from the ``at``-th on."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.left = at - 1
+
+    async def save(self, key: str, token: Token, *, expected: int | None) -> bool:
+        if not self.left:
+            raise StoreError("disk full")
+        self.left -= 1
+        return await super().save(key, token, expected=expected)
+
+
+async def test_token_that_cannot_be_written_is_used(clock: ManualClock, server: Server) -> None:
+    tokens = manager(server, Failing(at=1))
+    assert (await tokens.get()).generation == 1
+    assert tokens.peek() is not None
+    assert tokens.statistics.unpersisted
+
+
+async def test_refresh_token_is_not_sent_where_the_mark_cannot_be_written(clock: ManualClock, server: Server) -> None:
+    store = Failing(at=2)
+    await store.save(KEY, record(clock, 1, age=3600), expected=None)
+    with pytest.raises(StoreError, match="disk full"):
+        await manager(server, store).get()
+    assert server.received == []
+
+
+async def test_rotated_token_survives_a_failing_write(clock: ManualClock, server: Server) -> None:
+    store = Failing(at=3)
+    await store.save(KEY, record(clock, 1, age=3600), expected=None)
+    tokens = manager(server, store, resumed())
+    assert (await tokens.get()).generation == 2
+    clock.advance(3600)
+    store.left = 99
+    assert (await tokens.get()).generation == 3
+    assert server.resent == []
+    assert not tokens.statistics.unpersisted
+
+
+class Stuck(MemoryStore):
+    """A store whose lock is taken for ``seconds`` of the clock by somebody else."""
+
+    def __init__(self, clock: ManualClock, seconds: float) -> None:
+        super().__init__()
+        self.clock, self.seconds = clock, seconds
+
+    def lock(self, key: str) -> AbstractAsyncContextManager[None]:
+        clock, seconds, inner = self.clock, self.seconds, super().lock(key)
+
+        class Late:
+            async def __aenter__(self) -> None:
+                await clock.sleep(seconds)
+                await inner.__aenter__()
+
+            async def __aexit__(self, *details: object) -> None:
+                await inner.__aexit__(details[0], details[1], details[2])
+
+        return Late()
+
+
+@pytest.mark.parametrize("seconds", [9.5, 15.0, 1e6])
+async def test_lock_that_comes_too_late_sends_nothing(clock: ManualClock, server: Server, seconds: float) -> None:
+    store = Stuck(clock, seconds)
+    await store.save(KEY, record(clock, 1, age=7200), expected=None)
+    with pytest.raises(StoreLockTimeoutError):
+        await manager(server, store).get()
+    assert server.received == []
+    assert clock.monotonic() <= 20
+
+
+async def test_lock_that_comes_late_leaves_the_rest_of_the_time(clock: ManualClock, server: Server) -> None:
+    store = Stuck(clock, 6.0)
+    await store.save(KEY, record(clock, 1, age=7200), expected=None)
+    assert (await manager(server, store).get()).generation == 2
+    assert server.deadlines == [pytest.approx(4.0)]
+
+
+async def test_lock_that_comes_too_late_still_adopts(clock: ManualClock, server: Server) -> None:
+    store = Stuck(clock, 9.9)
+    await store.save(KEY, record(clock, 1), expected=None)
+    assert (await manager(server, store).get()).generation == 1
+
+
+class Slow(MemoryStore):
+    """A store that takes its time, in seconds of the clock, for reading and for each write."""
+
+    def __init__(self, clock: ManualClock, reading: float, *writing: float) -> None:
+        super().__init__()
+        self.clock, self.reading, self.writing = clock, reading, list(writing)
+
+    async def load(self, key: str) -> Token | None:
+        await self.clock.sleep(self.reading)
+        return await super().load(key)
+
+    async def save(self, key: str, token: Token, *, expected: int | None) -> bool:
+        await self.clock.sleep(self.writing.pop(0))
+        return await super().save(key, token, expected=expected)
+
+
+async def test_time_limit_does_not_cut_the_write_of_a_rotated_token(clock: ManualClock, server: Server) -> None:
+    store = Slow(clock, 8.5, 0.0, 6.0, 2.0)
+    await store.save(KEY, record(clock, 1, age=7200), expected=None)
+    server.takes = 4.9
+    token = await manager(server, store).get()
+    assert clock.monotonic() > 20, "the limit of the renewal ended during the write"
+    assert store._records[KEY] == token
+    assert token.generation == 2
+
+
+async def test_write_that_hangs_is_given_up(clock: ManualClock, server: Server) -> None:
+    tokens = manager(server, Slow(clock, 0.0, 1e6))
+    assert (await tokens.get()).generation == 1
+    assert tokens.statistics.unpersisted
+    assert clock.monotonic() == pytest.approx(5.0)

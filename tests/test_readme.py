@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallyfy_async import testing
+from tallyfy_async.sandbox import Sandbox
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parent.parent / "README.md").read_text(), re.DOTALL)
+
+
+def block_with(text: str) -> str:
+    (found,) = [block for block in BLOCKS if text in block]
+    return found
+
+
+def run_block(text: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(block_with(text), "README.md", "exec"), names)
+    return names
+
+
+def test_every_block_is_run_here() -> None:
+    known = ["from_env", "PasswordGrant(", "testing.connect", "async def lists", "async def launch"]
+    assert sorted(block_with(text) for text in known) == sorted(BLOCKS)
+
+
+def test_the_thirty_second_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with Sandbox().serve() as sandbox:
+        monkeypatch.setenv("TALLYFY_ACCESS_TOKEN", sandbox.credentials.personal_token)
+        monkeypatch.setenv("TALLYFY_ORGANIZATION", sandbox.credentials.organization)
+        monkeypatch.setenv("TALLYFY_BASE_URL", sandbox.url)
+        run_block("from_env")
+    active = [
+        run for run in sandbox.world.tenants[sandbox.credentials.organization].runs.values() if run.status == "active"
+    ]
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len([run for run in active if run.archived_at is None])
+
+
+def test_the_login_example_makes_a_client() -> None:
+    assert "TallyfyClient https://go.tallyfy.com/api open" in repr(run_block("PasswordGrant(")["client"])
+
+
+def test_the_example_without_an_account(capsys: pytest.CaptureFixture[str]) -> None:
+    run_block("testing.connect")
+    assert capsys.readouterr().out.startswith("1 ")
+
+
+@pytest.mark.anyio
+async def test_the_list_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    lists = run_block("async def lists")["lists"]
+    sandbox = Sandbox()
+    async with testing.connect(sandbox) as tallyfy:
+        await lists(tallyfy.organization(sandbox.credentials.organization))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"{printed[-1]} {-(-int(printed[-1]) // 100)} True"
+
+
+@pytest.mark.anyio
+async def test_the_error_example(capsys: pytest.CaptureFixture[str]) -> None:
+    launch = run_block("async def launch")["launch"]
+    sandbox = Sandbox()
+    async with testing.connect(sandbox) as tallyfy:
+        org = tallyfy.organization(sandbox.credentials.organization)
+        templates = await org.templates.list()
+        demanding = next(each for each in templates if any(field.required for field in each.prerun or ()))
+        await launch(org, demanding.id)
+    assert "is required" in capsys.readouterr().out

@@ -1,0 +1,218 @@
+"""The public API as type checkers see it: checked by mypy --strict and pyright strict, never run.
+
+An ignored error that is no error any more is an error itself (warn_unused_ignores, and the file-level setting below).
+"""
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, assert_type
+
+from tallyfy_async import (
+    UNSET,
+    APIError,
+    AttemptRecord,
+    ClientCredentials,
+    ConfigurationError,
+    Hooks,
+    MemoryStore,
+    Operation,
+    Organization,
+    Outcome,
+    Page,
+    Pager,
+    PasswordGrant,
+    RateLimit,
+    RateLimitError,
+    RefreshToken,
+    RequestOptions,
+    Response,
+    RetryPolicy,
+    Secret,
+    StaticToken,
+    TallyfyClient,
+    TallyfyError,
+    Timeouts,
+    Token,
+    TokenManager,
+    TokenRecord,
+    TokenStatistics,
+    Unset,
+    ValidationError,
+    operations,
+)
+from tallyfy_async.models import Checklist, OwnersInput, Run, Task, User
+from tallyfy_async.models import Organization as Tenant
+from tallyfy_async.models.processes import RunLaunch
+from tallyfy_async.transport.clock import Clock, ManualClock, SystemClock
+
+GRANT = PasswordGrant(client_id="42", client_secret="s", username="ada@example.com", password="p")
+
+
+def ways_to_a_client() -> None:
+    assert_type(TallyfyClient("personal token"), TallyfyClient)
+    TallyfyClient(GRANT, timeout=5, deadline=None, retry=3, organization="o")
+    TallyfyClient(GRANT, timeout=Timeouts(attempt=5, connect=2), retry=RetryPolicy(attempts=2), max_connections=5)
+    TallyfyClient(StaticToken("t"), rate_limit=RateLimit(per_minute=600, burst=10), token_store=MemoryStore())
+    TallyfyClient(ClientCredentials(client_id="42", client_secret=lambda: Secret("s"), scope=None))
+    TallyfyClient(RefreshToken(client_id="42", client_secret="s", refresh_token="r"), clock=SystemClock())
+    assert_type(TallyfyClient.from_env(timeout=3), TallyfyClient)
+    TallyfyClient("t", timeout="5")  # type: ignore[arg-type]
+    TallyfyClient("t", time_out=5)  # type: ignore[call-arg]
+    TallyfyClient()  # type: ignore[call-arg]
+    TallyfyClient(42)  # type: ignore[arg-type]
+    PasswordGrant(client_id="42", client_secret="s", username="u")  # type: ignore[call-arg]
+
+
+async def life_of_a_client(client: TallyfyClient) -> None:
+    async with client as entered:
+        assert_type(entered, TallyfyClient)
+    assert_type(client.with_options(auth=GRANT, timeout=1, headers={"X-Trace": "1"}), TallyfyClient)
+    client.with_options(max_connections=5)  # type: ignore[call-arg]
+    assert_type(client.organization(), Organization)
+    assert_type(client.tokens, TokenManager)
+    assert_type(await client.tokens.get(), Token)
+    assert_type(await client.tokens.refresh(if_generation=3), Token)
+    assert_type(client.tokens.statistics, TokenStatistics)
+    assert_type(await client.aclose(), None)
+
+
+async def raw_requests(client: TallyfyClient) -> None:
+    response = await client.request("GET", "/me", params={"with": "stats"}, options=RequestOptions(timeout=3))
+    assert_type(response, Response)
+    assert_type(response.status, int)
+    assert_type(response.headers["x"], str)
+    assert_type(response.content, bytes)
+    assert_type(response.request_id, str | None)
+    assert_type(response.elapsed, float)
+    assert_type(response.attempts, int)
+    response.status = 5  # type: ignore[misc]
+    await client.request("GET", "/me", parms={})  # type: ignore[call-arg]
+
+
+async def lists(client: TallyfyClient, org: Organization) -> None:
+    pager = org.runs.list(status="active", owners=[1], per_page=10)
+    assert_type(pager, Pager[Run])
+    page = await pager
+    assert_type(page, Page[Run])
+    assert_type(page[0], Run)
+    assert_type(page[:2], tuple[Run, ...])
+    assert_type(page.total, int | None)
+    assert_type(page.has_next, bool)
+    assert_type(await page.next(), Page[Run])
+    assert_type([run async for run in pager], list[Run])
+    assert_type([one async for one in pager.pages()], list[Page[Run]])
+    assert_type(await pager.collect(limit=5), list[Run])
+    async with pager.prefetch(concurrency=4) as items:
+        assert_type(items, AsyncIterator[Run])
+        assert_type(await anext(items), Run)
+    sequence: Sequence[Run] = page
+    assert_type(sequence[0], Run)
+    assert_type(await client.organizations.list(), Page[Tenant])
+    assert_type(await org.users.list(with_=["groups"]), Page[User])
+    assert_type(await org.checklists.list(starred=True), Page[Checklist])
+    assert_type(await org.templates.list(), Page[Checklist])
+    assert_type(await org.tasks.list(deadline_on=date(2026, 12, 1)), Page[Task])
+    assert_type(await org.runs.tasks.list("r", status="active"), Page[Task])
+    assert_type(await org.me.tasks.list(), Page[Task])
+    org.runs.list(state="active")  # type: ignore[call-arg]
+    org.runs.list(starred="yes")  # type: ignore[arg-type]
+    org.runs.list(10)  # type: ignore[call-arg]
+    await pager.collect("5")  # type: ignore[arg-type]
+
+
+async def items(client: TallyfyClient, org: Organization) -> None:
+    assert_type(await client.me.get(), User)
+    assert_type(await org.users.get(1001, with_=["stats"]), User)
+    assert_type(await org.checklists.get("c"), Checklist)
+    run = await org.processes.get("r", options=RequestOptions(retry=0))
+    assert_type(run, Run)
+    assert_type(run.name, str)
+    assert_type(run.created_at, datetime | None)
+    assert_type(run.user_ids, tuple[int, ...] | None)
+    assert_type(run.extra, Mapping[str, Any])
+    assert_type(run.to_dict(), dict[str, Any])
+    assert_type(await org.tasks.get("t"), Task)
+    assert_type(await org.runs.tasks.get("r", "t"), Task)
+    run.name = "x"  # type: ignore[misc]
+    await org.runs.get()  # type: ignore[call-arg]
+    await org.users.get("1001")  # type: ignore[arg-type]
+    await org.runs.get("r", include=["tasks"])  # type: ignore[call-arg]
+
+
+async def writes(org: Organization) -> None:
+    moment = datetime(2026, 12, 1, tzinfo=UTC)
+    nobody = OwnersInput(users=[], guests=[], groups=[])
+    run = await org.runs.launch("c", name="Onboard Ada", prerun={"f": moment}, tasks={"s": {"deadline": moment}})
+    assert_type(run, Run)
+    assert_type(await org.runs.update("r", name="x", users=[1], groups=[]), Run)
+    assert_type(await org.runs.archive("r"), None)
+    assert_type(await org.runs.activate("r"), Run)
+    assert_type(await org.runs.tasks.update("r", "t", owners=nobody, deadline=date(2026, 12, 1), webhook=None), Task)
+    assert_type(await org.runs.tasks.complete("r", "t", is_approved=True), Task)
+    assert_type(await org.runs.tasks.reopen("r", "t"), Task)
+    assert_type(await org.tasks.update("t", title="x", deadline=moment, owners=nobody), Task)
+    assert_type(await org.tasks.complete("t", override_user=1), Task)
+    assert_type(await org.tasks.reopen("t"), Task)
+    fields: RunLaunch = {"name": "x", "starred": True}
+    assert_type(await org.runs.launch("c", **fields), Run)
+    await org.runs.launch("c", nmae="x")  # type: ignore[call-arg]
+    await org.runs.launch("c", name=5)  # type: ignore[arg-type]
+    await org.runs.launch("c", "name")  # type: ignore[call-arg, arg-type]
+    await org.tasks.update("t", title="x")  # type: ignore[call-arg]
+    await org.runs.tasks.update("r", "t", owners={"users": []})  # type: ignore[typeddict-item]
+    await org.runs.tasks.complete("r", "t", is_approved="yes")  # type: ignore[arg-type]
+    await org.runs.update("r", title="x")  # type: ignore[call-arg]
+
+
+def owners(task: Task) -> None:
+    if task.owners is not None:
+        assert_type(task.owners.as_input(), OwnersInput)
+    task.owners.as_input()  # type: ignore[union-attr]
+
+
+class Watcher(Hooks):
+    """Overrides of every hook."""
+
+    def on_attempt(self, record: AttemptRecord) -> None:
+        assert_type(record.status, int | None)
+        assert_type(record.retry_in, float | None)
+
+    async def on_token(self, record: TokenRecord) -> None:
+        assert_type(record.generation, int)
+
+    def on_auth_failure(self, error: Exception) -> None:
+        assert_type(error, Exception)
+
+
+def hooks_and_clocks() -> None:
+    TallyfyClient("t", hooks=[Watcher()])
+    clocks: list[Clock] = [SystemClock(), ManualClock()]
+    TallyfyClient("t", clock=clocks[0])
+    TallyfyClient("t", hooks=[print])  # type: ignore[list-item]
+
+
+def errors(error: APIError | ConfigurationError) -> None:
+    if isinstance(error, ValidationError):
+        assert_type(error.fields, dict[str, list[str]])
+    elif isinstance(error, RateLimitError):
+        assert_type(error.retry_after, float | None)
+    elif isinstance(error, APIError):
+        assert_type(error.status, int)
+        assert_type(error.code, str | None)
+    else:
+        value_error: ValueError = error
+        raise value_error
+
+
+def small_things(error: TallyfyError) -> Unset:
+    assert_type(error.outcome, Outcome | None)
+    assert_type(error.twin(), TallyfyError)
+    assert_type(operations(), tuple[Operation, ...])
+    assert_type(Secret("s").reveal(), str)
+    RetryPolicy(attempts="4")  # type: ignore[arg-type]
+    RequestOptions(timeout=5, retry=RetryPolicy(), headers={"X-Trace": "1"}, query={"with": "x"})
+    RequestOptions(5)  # type: ignore[call-arg]
+    return UNSET
