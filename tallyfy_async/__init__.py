@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from tallyfy_async.auth.stores.memory import MemoryStore
     from tallyfy_async.auth.token import Token
     from tallyfy_async.client import TallyfyClient
-    from tallyfy_async.engine.call import RequestOptions, Response
     from tallyfy_async.engine.pager import Page, Pager
-    from tallyfy_async.engine.retry import RetryPolicy
+    from tallyfy_async.engine.plan import RequestOptions, Response
+    from tallyfy_async.engine.policy import RetryPolicy
     from tallyfy_async.errors import (
         AmbiguousRefreshError,
         APIError,
@@ -74,9 +74,9 @@ else:
         "auth.stores.memory": ("MemoryStore",),
         "auth.token": ("Token",),
         "client": ("TallyfyClient",),
-        "engine.call": ("RequestOptions", "Response"),
+        "engine.plan": ("RequestOptions", "Response"),
         "engine.pager": ("Page", "Pager"),
-        "engine.retry": ("RetryPolicy",),
+        "engine.policy": ("RetryPolicy",),
         "organization": ("Organization",),
         "protocol.kinds": ("UNSET", "Unset"),
         "protocol.operation": ("Operation",),

@@ -15,7 +15,8 @@ from tallyfy_async.auth.renewal import TokenExchange
 from tallyfy_async.auth.reply import MAX_REPLY_BYTES
 from tallyfy_async.auth.stores.memory import MemoryStore
 from tallyfy_async.config import ClientConfig, ClientSettings, DerivedSettings, URLs, environment, user_agent
-from tallyfy_async.engine.call import Call, Engine, RequestOptions, Response
+from tallyfy_async.engine.call import Engine
+from tallyfy_async.engine.plan import Call, RequestOptions, Response
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.organization import Organization
 from tallyfy_async.protocol.response import Reply

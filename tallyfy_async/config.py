@@ -14,8 +14,8 @@ from attrs import Attribute, field, frozen
 from tallyfy_async import __version__
 from tallyfy_async.auth.grants import ClientCredentials, Grant, PasswordGrant, StaticToken
 from tallyfy_async.auth.stores import TokenStore
-from tallyfy_async.engine.call import RequestOptions
-from tallyfy_async.engine.retry import RetryPolicy
+from tallyfy_async.engine.plan import RequestOptions
+from tallyfy_async.engine.policy import RetryPolicy
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.protocol.origin import checked_url, is_insecure, origin_of
 from tallyfy_async.protocol.redaction import Secret

@@ -19,7 +19,8 @@ from tenacity import retry, stop_after_attempt, wait_exponential_jitter
 from benchmarks.harness import Goal, Line, alternate, quietest
 from tallyfy_async.client import TallyfyClient
 from tallyfy_async.engine import call as engine_call
-from tallyfy_async.engine.call import Call, Engine
+from tallyfy_async.engine.call import Engine
+from tallyfy_async.engine.plan import Call
 from tallyfy_async.resources.me import GET
 
 _TIMES = 2_000

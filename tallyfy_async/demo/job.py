@@ -14,7 +14,7 @@ from tallyfy_async.auth.grants import PasswordGrant
 from tallyfy_async.client import TallyfyClient
 from tallyfy_async.demo.tally import Report, Seen, Truth, Watch
 from tallyfy_async.engine.pager import Pager
-from tallyfy_async.engine.retry import RetryPolicy
+from tallyfy_async.engine.policy import RetryPolicy
 from tallyfy_async.errors import ConfigurationError, TallyfyError
 from tallyfy_async.models.processes import Task
 from tallyfy_async.models.templates import Checklist

@@ -8,8 +8,9 @@ from typing import Any, TypedDict, TypeVar, get_origin, get_type_hints
 
 from attrs import field, frozen
 
-from tallyfy_async.engine.call import Call, Engine, RequestOptions, Response
+from tallyfy_async.engine.call import Engine
 from tallyfy_async.engine.pager import Page, Pager
+from tallyfy_async.engine.plan import Call, RequestOptions, Response
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.protocol.converter import structure, write
 from tallyfy_async.protocol.operation import Operation

@@ -7,8 +7,8 @@ from typing import Unpack
 
 from attrs import frozen
 
-from tallyfy_async.engine.call import RequestOptions
 from tallyfy_async.engine.pager import Pager
+from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.models.filters import ChecklistFilters
 from tallyfy_async.models.templates import Checklist
 from tallyfy_async.protocol.operation import Envelope, Operation

@@ -6,8 +6,8 @@ from typing import Unpack
 
 from attrs import frozen
 
-from tallyfy_async.engine.call import RequestOptions
 from tallyfy_async.engine.pager import Pager
+from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.models.filters import MyTaskFilters
 from tallyfy_async.models.identity import Organization, User
 from tallyfy_async.models.processes import Task

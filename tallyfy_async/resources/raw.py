@@ -13,8 +13,8 @@ from tallyfy_async.protocol.operation import Operation
 def raw_operation(method: Any, path: Any) -> Operation:
     """Return the operation that a raw request is: GET, HEAD and OPTIONS are safe to send again, the rest are writes.
 
-    Raises EndpointRenamedError or EndpointRemovedError for the paths that seed 000 lists, ConfigurationError for what is
-    no method or no plain path.
+    Raises EndpointRenamedError or EndpointRemovedError for the paths that seed 000 lists, ConfigurationError for
+    what is no method or no plain path.
     """
     if not isinstance(method, str) or not (method.isascii() and method.isalpha()):
         msg = "method must be an HTTP method such as GET"

@@ -7,8 +7,8 @@ from typing import Any, TypedDict, Unpack
 
 from attrs import frozen
 
-from tallyfy_async.engine.call import RequestOptions
 from tallyfy_async.engine.pager import Pager
+from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.models.filters import RunTaskFilters, TaskFilters
 from tallyfy_async.models.processes import OneOffTaskUpdate, Task, TaskUpdate

@@ -24,7 +24,7 @@ from tallyfy_async.errors import (
 from tallyfy_async.protocol.response import Headers, Reply
 from tallyfy_async.transport.clock import Clock
 from tallyfy_async.transport.exchange import Progress, Request
-from tallyfy_async.transport.pool import KEEPALIVE_EXPIRY, ConnectionPool, shared_ssl_context
+from tallyfy_async.transport.pool import KEEPALIVE_EXPIRY, ConnectionPool, keep_hold, shared_ssl_context
 from tallyfy_async.transport.shelter import run_in_child
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -67,7 +67,7 @@ def build_client(
         _warn_unless_verifying(ssl_context)
     own_pool = transport is None and proxy is None and not trust_env
     try:
-        return httpx.AsyncClient(
+        client = httpx.AsyncClient(
             transport=ConnectionPool(ssl_context) if own_pool else transport,
             verify=(ssl_context or shared_ssl_context()) if transport is None and not own_pool else True,
             proxy=None if proxy is None else _checked_proxy(proxy),
@@ -81,6 +81,9 @@ def build_client(
     except (httpx.InvalidURL, ValueError, ImportError):
         msg = "proxy must be a URL such as http://proxy.example:3128 (socks5 needs the package socksio)"
         raise ConfigurationError(msg) from None
+    if transport is None:
+        keep_hold(client)
+    return client
 
 
 @frozen(kw_only=True)

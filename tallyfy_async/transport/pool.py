@@ -17,6 +17,7 @@ from typing import Any, Self
 import anyio
 import httpcore
 import httpx
+from anyio.lowlevel import checkpoint_if_cancelled
 from attrs import define, field
 
 # Below the 5 s after which common servers close an idle connection: a write on a connection that the server is just
@@ -215,11 +216,13 @@ class _Stream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> httpcore.AsyncNetworkStream:
         try:
-            return await self._inner.start_tls(ssl_context, server_hostname, timeout)
+            stream = await self._inner.start_tls(ssl_context, server_hostname, timeout)
+            await checkpoint_if_cancelled()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._inner.aclose()
             raise
+        return stream
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
@@ -236,4 +239,25 @@ class _Backend(httpcore.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        return _Stream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+        stream = _Stream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+        try:
+            await checkpoint_if_cancelled()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await stream.aclose()
+            raise
+        return stream
+
+
+def keep_hold(client: httpx.AsyncClient) -> None:
+    """Give httpx's own pools, which serve where proxies may be in between, the sockets of ours.
+
+    httpcore 1.0.9 forgets a connection, and its slot in the pool for good, where a request is cancelled between the end
+    of connecting and its first step, and leaves the descriptor open where a TLS handshake is cancelled. Our sockets let
+    a cancellation strike before they are handed over, and are closed then. httpx has no seam for this, so it reaches
+    into its transports; what is none of httpx's is left alone.
+    """
+    for transport in (vars(client)["_transport"], *vars(client)["_mounts"].values()):
+        pool = vars(transport).get("_pool") if isinstance(transport, httpx.AsyncHTTPTransport) else None
+        if isinstance(pool, httpcore.AsyncConnectionPool):
+            vars(pool)["_network_backend"] = _Backend()

@@ -1,9 +1,9 @@
 """What makes cancellation safe: work in a child task, and knowing the event loop.
 
-A native ``task.cancel()`` of an asyncio task cuts whatever it awaits, shielded or not. A child of an anyio task group is
-cancelled by its scope only, and httpcore and our own shields understand scopes: so whatever must be ended cleanly, an
-HTTP exchange or a token refresh, runs in a child. Outcomes come back as values, so that no exception is ever wrapped in
-a group.
+A native ``task.cancel()`` of an asyncio task cuts whatever it awaits, shielded or not. A child of an anyio task group
+is cancelled by its scope only, and httpcore and our own shields understand scopes: so whatever must be ended cleanly,
+an HTTP exchange or a token refresh, runs in a child. Outcomes come back as values, so that no exception is ever wrapped
+in a group.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class _Result(Generic[T]):
 async def run_in_child(work: Callable[[], Awaitable[T]], *, shield: bool = False) -> T:
     """Run ``work`` in a child task and return what it returns, or raise what it raises, bare.
 
-    Cancelling the caller cancels the child through its scope and waits for it. With ``shield`` the child runs to its end
-    first, so ``work`` must bound its own time.
+    Cancelling the caller cancels the child through its scope and waits for it. With ``shield`` the child runs to its
+    end first, so ``work`` must bound its own time.
     """
     result: _Result[T] = _Result()
     async with anyio.create_task_group() as group:

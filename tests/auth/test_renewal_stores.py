@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -135,18 +135,11 @@ class Stuck(MemoryStore):
         super().__init__()
         self.clock, self.seconds = clock, seconds
 
-    def lock(self, key: str) -> AbstractAsyncContextManager[None]:
-        clock, seconds, inner = self.clock, self.seconds, super().lock(key)
-
-        class Late:
-            async def __aenter__(self) -> None:
-                await clock.sleep(seconds)
-                await inner.__aenter__()
-
-            async def __aexit__(self, *details: object) -> None:
-                await inner.__aexit__(details[0], details[1], details[2])
-
-        return Late()
+    @asynccontextmanager
+    async def lock(self, key: str) -> AsyncGenerator[None, None]:
+        await self.clock.sleep(self.seconds)
+        async with super().lock(key):
+            yield
 
 
 @pytest.mark.parametrize("seconds", [9.5, 15.0, 1e6])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tallyfy_async import ConfigurationError, NotFoundError, Operation, RequestOptions
-from tallyfy_async.engine.call import Call, encode_json
+from tallyfy_async.engine.plan import Call, encode_json
 from tallyfy_async.sandbox import Fault, Sandbox
 from tests.helpers import connect, small_sandbox
 

@@ -27,7 +27,6 @@ from tallyfy_async import (
     ServerError,
     TallyfyError,
 )
-from tallyfy_async.engine import call as call_module
 from tallyfy_async.engine import retry as retry_module
 from tallyfy_async.sandbox import Fault, Sandbox
 from tallyfy_async.transport.clock import ManualClock
@@ -222,7 +221,7 @@ async def test_tenacity_is_entered_neither_on_success_nor_where_the_table_says_s
         entered += 1
         return real(*arguments)
 
-    monkeypatch.setattr(call_module, "Retrying", counting)
+    monkeypatch.setattr(retry_module, "Retrying", counting)
     async with connect(sandbox, clock=clock) as client:
         await client.me.get()
         assert entered == 0

@@ -87,7 +87,7 @@ ROWS = (
         ),
     ),
     _later(18, "slow hook / slow store blocks other keys"),
-    _later(19, "two managers or clients on one store in one process"),
+    Row(19, "two managers or clients on one store in one process", ("test_two_managers_of_one_store_renew_once",)),
     Row(
         20,
         "lock map grows for ever / is dropped while held",

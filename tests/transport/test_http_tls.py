@@ -5,13 +5,14 @@ import ssl
 from collections.abc import Iterator
 
 import anyio
+import httpx
 import pytest
 import trustme
 
 from tallyfy_async import NotSentError
 from tallyfy_async.sandbox import Sandbox
 from tallyfy_async.transport.pool import shared_ssl_context
-from tests.helpers import connect, pool_of, small_sandbox
+from tests.helpers import connect, http_of, pool_of, small_sandbox
 from tests.transport.wire import tls_server
 
 pytestmark = pytest.mark.anyio
@@ -83,11 +84,16 @@ def test_the_environment_does_not_change_whom_we_trust(monkeypatch: pytest.Monke
     assert shared_ssl_context() is context
 
 
-async def test_cut_calls_leave_tls_connections_clean(sandbox: Sandbox, url: str, authority: trustme.CA) -> None:
+@pytest.mark.parametrize("trust_env", [False, True], ids=["own pool", "pool of httpx"])
+async def test_cut_calls_leave_tls_connections_clean(
+    sandbox: Sandbox, url: str, authority: trustme.CA, trust_env: bool
+) -> None:
     chance = random.Random(3)
     cut: list[bool] = []
     context = trusting(authority)
-    async with connect(sandbox, base_url=url, transport=None, max_connections=5, ssl_context=context) as client:
+    async with connect(
+        sandbox, base_url=url, transport=None, max_connections=5, ssl_context=context, trust_env=trust_env
+    ) as client:
 
         async def worker() -> None:
             for _ in range(20):
@@ -103,5 +109,10 @@ async def test_cut_calls_leave_tls_connections_clean(sandbox: Sandbox, url: str,
                 assert (await client.me.get()).email
         assert client._limiter.free == 5
         assert any(cut)
-        assert pool_of(client).busy == 0, pool_of(client)
-        assert pool_of(client).idle <= 7
+        if trust_env:
+            transport = http_of(client)._transport
+            assert isinstance(transport, httpx.AsyncHTTPTransport)
+            assert all(connection.is_idle() for connection in transport._pool.connections)
+        else:
+            assert pool_of(client).busy == 0, pool_of(client)
+            assert pool_of(client).idle <= 7
