@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable
 from functools import cache
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import anyio
 import httpcore
@@ -106,7 +106,7 @@ class ConnectionPool(httpx.AsyncBaseTransport):
                         status_code=response.status,
                         headers=response.headers,
                         stream=_Body(self, connection, core.url.origin, response.stream),
-                        extensions=response.extensions,
+                        extensions=cast("Any", response).extensions,  # httpcore types it as half unknown
                     )
 
     async def aclose(self) -> None:
@@ -228,8 +228,12 @@ class _Stream(httpcore.AsyncNetworkStream):
         return self._inner.get_extra_info(info)
 
 
-class _Backend(httpcore.AnyIOBackend):
-    """anyio's sockets, for asyncio and trio."""
+class _Backend(httpcore.AsyncNetworkBackend):
+    """anyio's sockets, for asyncio and trio; unlike httpcore's, they are not forgotten when a cancellation strikes."""
+
+    def __init__(self) -> None:
+        # httpcore names the class under a condition that type checkers cannot see through.
+        self._inner: httpcore.AsyncNetworkBackend = cast("Any", httpcore).AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -239,7 +243,7 @@ class _Backend(httpcore.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        stream = _Stream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+        stream = _Stream(await self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
         try:
             await checkpoint_if_cancelled()
         except BaseException:
@@ -247,6 +251,9 @@ class _Backend(httpcore.AnyIOBackend):
                 await stream.aclose()
             raise
         return stream
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
 
 
 def keep_hold(client: httpx.AsyncClient) -> None:

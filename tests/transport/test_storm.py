@@ -14,11 +14,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 
 from tallyfy_async import NotFoundError, PasswordGrant, TallyfyClient
 from tallyfy_async.sandbox import Sandbox
-from tests.helpers import pool_of, small_sandbox
+from tests.helpers import http_of, pool_of, small_sandbox
 
 TASKS = 40
 CONNECTIONS = 10
@@ -46,13 +47,13 @@ async def settled(limit: int) -> int:
 
 
 @asynccontextmanager
-async def client_of(server: Sandbox) -> AsyncIterator[TallyfyClient]:
+async def client_of(server: Sandbox, *, trust_env: bool = False) -> AsyncIterator[TallyfyClient]:
     known = server.credentials
     grant = PasswordGrant(
         client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
     )
     before = descriptors()
-    async with TallyfyClient(grant, base_url=server.url, max_connections=CONNECTIONS) as client:
+    async with TallyfyClient(grant, base_url=server.url, max_connections=CONNECTIONS, trust_env=trust_env) as client:
         yield client
     assert await settled(before) <= before, "descriptors leaked"
 
@@ -95,9 +96,15 @@ async def answers(client: TallyfyClient) -> None:
         with anyio.fail_after(5):
             assert (await client.me.get()).email
     assert client._limiter.free == CONNECTIONS
-    pool = pool_of(client)
-    assert pool.busy == 0, pool
-    assert pool.idle <= CONNECTIONS + 2, pool
+    transport = http_of(client)._transport
+    if isinstance(transport, httpx.AsyncHTTPTransport):
+        connections = transport._pool.connections
+        assert len(connections) <= CONNECTIONS + 2
+        assert all(connection.is_idle() for connection in connections), connections
+    else:
+        pool = pool_of(client)
+        assert pool.busy == 0, pool
+        assert pool.idle <= CONNECTIONS + 2, pool
 
 
 def check_tokens(server: Sandbox) -> None:
@@ -121,10 +128,11 @@ async def by_scope(call: Callable[[], Awaitable[object]], seconds: float) -> boo
     return not scope.cancelled_caught
 
 
-def test_a_storm_of_native_cancellations(server: Sandbox) -> None:
+@pytest.mark.parametrize("trust_env", [False, True], ids=["own pool", "pool of httpx"])
+def test_a_storm_of_native_cancellations(server: Sandbox, trust_env: bool) -> None:
     async def main() -> None:
         server.stats.reset()
-        async with client_of(server) as client:
+        async with client_of(server, trust_env=trust_env) as client:
             _, cuts = await storm(client, server.credentials.organization, by_wait_for, 3.0, seed=1)
             assert cuts > 100
             await answers(client)
