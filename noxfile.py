@@ -34,7 +34,7 @@ def lowest_versions() -> list[str]:
 def run_tests(session: nox.Session) -> None:
     """Run the tests with branch coverage and show what is not covered."""
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs, env={"PYTHONDEVMODE": "1"})
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report", *([] if session.posargs else ["--fail-under=95"]))
 

@@ -6,6 +6,7 @@ import os
 from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
+from weakref import WeakSet
 
 from attrs import evolve
 
@@ -78,6 +79,8 @@ class TallyfyClient:
         self._owner = True
         self._guard = LoopGuard()
         self._limiter = Limiter(config.max_connections, config.clock, config.rate_limit)
+        self._managers: WeakSet[TokenManager] = WeakSet()
+        self._store = MemoryStore() if config.token_store is None else config.token_store
         self._transport = DeferredTransport(partial(_open_transport, config))
         if config.proxy or config.ssl_context or config.http_client or config.transport:
             self._transport.opened()  # what is wrong with them is told here
@@ -118,7 +121,7 @@ class TallyfyClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the client: a token renewal that is under way ends and is stored, then the connections are closed.
+        """Close the client: token renewals that are under way end and are stored, then the connections are closed.
 
         Closing twice does nothing; closing a client made by :meth:`with_options` does nothing either.
         """
@@ -127,7 +130,8 @@ class TallyfyClient:
             await run_in_child(self._close, shield=True)
 
     async def _close(self) -> None:
-        await self._tokens.aclose()
+        for manager in tuple(self._managers):
+            await manager.aclose()
         await self._transport.aclose()
 
     def with_options(self, *, auth: Grant | str | None = None, **settings: Unpack[DerivedSettings]) -> TallyfyClient:
@@ -145,7 +149,8 @@ class TallyfyClient:
 
     def _adopt(self, source: TallyfyClient, *, fresh_tokens: bool) -> None:
         self._owner = False
-        self._guard, self._limiter = source._guard, source._limiter
+        self._guard, self._limiter, self._managers = source._guard, source._limiter, source._managers
+        self._store = source._store if self._config.token_store is None else self._config.token_store
         self._transport = source._transport.to_origins(self._config.origins)
         self._tokens = self._token_manager() if fresh_tokens else source._tokens
         self._engine = self._build_engine()
@@ -215,14 +220,11 @@ class TallyfyClient:
 
     def _token_manager(self) -> TokenManager:
         config = self._config
-        return TokenManager.create(
-            config.auth,
-            self._token_exchange(),
-            config.token_store if config.token_store is not None else MemoryStore(),
-            config.token_key,
-            config.clock,
-            hooks=config.hooks,
+        manager = TokenManager.create(
+            config.auth, self._token_exchange(), self._store, config.token_key, config.clock, hooks=config.hooks
         )
+        self._managers.add(manager)
+        return manager
 
     def _token_exchange(self) -> TokenExchange:
         """Return the exchange of token requests: the pipeline of calls, without a token and with its own slots."""

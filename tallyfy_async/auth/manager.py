@@ -25,9 +25,7 @@ from tallyfy_async.transport.shelter import run_in_child
 _ADVISORY_PAUSE = 5.0
 _FUTILE_PAUSE = 30.0
 _LONGEST_BLOCK = 300.0
-_USER_NEEDED = (
-    "an application token has no user, and most operations need one: use PasswordGrant, not ClientCredentials"
-)
+_USER_NEEDED = "an application token has no user, and most operations need one: use the password grant (PasswordGrant)"
 
 
 @frozen(kw_only=True)
@@ -128,14 +126,14 @@ class TokenManager:
 
     def peek(self) -> Token | None:
         """Return the token if it can be used as it is; None tells the caller to await :meth:`get`."""
-        held = self._held
+        held, clock = self._held, self.clock
         if held is None or self._closed:
             return None
-        monotonic, wall = self.clock.monotonic(), self.clock.time()
-        if held.fresh(monotonic, wall):
+        # Spelled out, because every call comes through here.
+        if clock.monotonic() < held.fresh_until and clock.time() < held.fresh_until_wall:
             return held.token
-        others_may_go_on = self._lock.locked() or monotonic < self._patient_until
-        return held.token if others_may_go_on and held.usable(monotonic, wall) else None
+        others_may_go_on = self._lock.locked() or clock.monotonic() < self._patient_until
+        return held.token if others_may_go_on and held.usable(clock.monotonic(), clock.time()) else None
 
     async def get(self) -> Token:
         """Return a valid token, renewing it where needed.

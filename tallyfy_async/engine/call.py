@@ -123,6 +123,8 @@ class _Flight:
             error = self.refused(reply)
             if isinstance(error, AuthenticationError) and self.engine.tokens is not None:
                 tell(self.engine.hooks, "on_auth_failure", error)
+                if advice := self.engine.tokens.advice:
+                    error.add_note(advice)
             raise error
         response = Response(reply=reply, payload=decode(reply), attempts=self.attempts)
         self.tell(reply.status, None, None, reply.request_id)

@@ -17,6 +17,7 @@ from tallyfy_async.protocol.redaction import redact
 
 _MESSAGE_LIMIT = 500
 _BODY_LIMIT = 2000
+_ERROR_LIMIT = 2**18
 _INTERNALS = re.compile(r"SQLSTATE|Illuminate|Stack trace|\.php\b")
 
 
@@ -103,7 +104,7 @@ def decode(reply: Reply) -> Any:
     except (ValueError, RecursionError):
         kind = reply.headers.get("content-type", "no content type").partition(";")[0]
         msg = f"the reply is no JSON: {len(reply.content)} bytes of {kind}, status {reply.status}"
-        raise DecodeError(msg) from None
+    raise DecodeError(msg)  # outside of the handler: json's own error holds the whole body
 
 
 def kind_of(value: Any) -> str:
@@ -262,10 +263,14 @@ def _kind(status: int, code: str | None, message: str) -> type[APIError]:
 
 
 def _error_body(reply: Reply) -> Any:
+    """Return an error's body with what it echoes of the request masked, as JSON where it is such."""
+    if not reply.content.strip():
+        return None
+    text = redact(reply.content[:_ERROR_LIMIT].decode("utf-8", "replace"))
     try:
-        return decode(reply)
-    except DecodeError:
-        return redact(reply.content[:_BODY_LIMIT].decode("utf-8", "replace"))
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text[:_BODY_LIMIT]
 
 
 def _code(body: Any) -> str | None:

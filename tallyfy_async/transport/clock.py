@@ -43,6 +43,8 @@ class Clock(Protocol):
 class SystemClock:
     """The real clock."""
 
+    __slots__ = ()
+
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
     sleep = staticmethod(anyio.sleep)

@@ -192,6 +192,7 @@ async def _read(response: httpx.Response, limit: int) -> bytes:
             else:
                 chunks.append(chunk)
     if size > limit:
+        del chunks, chunk  # or a traceback that shows variables would show what the reply holds
         msg = f"the reply is larger than {limit} bytes"
         raise DecodeError(msg)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

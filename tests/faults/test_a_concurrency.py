@@ -347,7 +347,7 @@ async def test_row_15_failing_advisory_refresh_keeps_the_old_token(caplog: pytes
                 assert await together(lambda: me(tallyfy)) == [200] * CALLERS
                 assert await together(lambda: me(tallyfy)) == [200] * CALLERS
             assert refreshes(sandbox) == 2, "500 is asked once more, then there is a pause"
-            assert len(caplog.records) == 1
+            assert [record.name for record in caplog.records].count("tallyfy_async") == 1
             clock.advance(6)
             sandbox.faults.clear()
             assert await me(tallyfy) == 200

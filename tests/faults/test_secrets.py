@@ -219,20 +219,7 @@ STORIES: dict[str, Story] = {
 }
 
 
-OPEN = {
-    "echo of the token": "a JSON error body is kept in .body without redaction",
-    "token reply too big": "the frame that refuses an oversized reply holds its beginning",
-    "token reply half": "the JSON error behind a DecodeError holds the whole body",
-}
-
-
-def _parameters() -> Iterator[Any]:
-    for name, story in STORIES.items():
-        marks = [pytest.mark.xfail(reason=OPEN[name], raises=AssertionError)] if name in OPEN else []
-        yield pytest.param(story, id=name.replace(" ", "_"), marks=marks)
-
-
-@pytest.mark.parametrize("story", list(_parameters()))
+@pytest.mark.parametrize("story", [pytest.param(story, id=name.replace(" ", "_")) for name, story in STORIES.items()])
 async def test_no_secret_is_told(story: Story, every_log: pytest.LogCaptureFixture) -> None:
     clock = ManualClock()
     with served(clock) as sandbox:

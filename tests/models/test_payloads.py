@@ -61,9 +61,9 @@ READ = [load(path) for path in FILES]
 
 def same(sent: Any, back: Any) -> bool:
     """Compare up to the converter's named hooks and nothing else."""
-    if sent == {"data": None} and back == {"data": []}:  # null is absent
-        return True
     if isinstance(sent, dict) and isinstance(back, dict):
+        if "data" in sent and sent["data"] is None and back.get("data") == []:  # an include that is null is empty
+            sent = {**sent, "data": []}
         return back.keys() <= sent.keys() and all(same_item(sent, back, key) for key in sent)
     if isinstance(sent, list) and isinstance(back, list):
         return len(sent) == len(back) and all(map(same, sent, back))
