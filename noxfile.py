@@ -97,7 +97,7 @@ def build(session: nox.Session) -> None:
         empty = Path(session.create_tmp()) / "empty"
         shutil.rmtree(empty, ignore_errors=True)
         session.run("python", "-m", "venv", str(empty))
-        python = str(next(empty.glob("*/python*")))
+        python = str((empty / ("Scripts" if os.name == "nt" else "bin") / "python").absolute())
         session.run(python, "-m", "pip", "install", "--quiet", str(archive), external=True)
         with session.chdir(session.create_tmp()):
             check_bare(session, python)

@@ -183,6 +183,7 @@ class _Once(AsyncIterator[bytes]):
 
 async def _read(response: httpx.Response, limit: int) -> bytes:
     chunks: list[bytes] = []
+    chunk = b""
     size = 0
     with anyio.CancelScope() as scope:
         async for chunk in response.aiter_bytes():
