@@ -336,21 +336,11 @@ class _OldEndpointError(TallyfyError):
 
 
 class EndpointRenamedError(_OldEndpointError):
-    """The path was renamed on 2018-11-08 (seed 000).
-
-    Attributes:
-        replacement: method and path to call instead.
-
-    """
+    """The path was renamed on 2018-11-08 (seed 000); ``replacement`` is the method and path to call instead."""
 
 
 class EndpointRemovedError(_OldEndpointError):
-    """The path was removed on 2018-11-08 (seed 000).
-
-    Attributes:
-        replacement: what to call instead, None where the seed names nothing.
-
-    """
+    """The path was removed on 2018-11-08 (seed 000); ``replacement`` is None where the seed names nothing instead."""
 
 
 class DecodeError(TallyfyError):

@@ -31,7 +31,7 @@ from tallyfy_async import (
 from tallyfy_async.sandbox import Fault, Sandbox
 from tallyfy_async.transport.clock import ManualClock
 from tallyfy_async.transport.http import asgi_transport
-from tests.helpers import connect, small_sandbox, until
+from tests.helpers import connect, small_sandbox
 
 pytestmark = pytest.mark.anyio
 TOKEN = "personal-token-value"
@@ -393,38 +393,3 @@ async def test_a_given_http_client_stays_open(anyio_backend: str) -> None:
             assert (await client.me.get()).id == 1001
         assert not given.is_closed
     assert anyio_backend in {"asyncio", "trio"}
-
-
-async def test_closing_waits_for_the_renewal_of_a_derived_client() -> None:
-    with small_sandbox().serve() as sandbox:
-        known = sandbox.credentials
-        auth = PasswordGrant(
-            client_id=known.client_id,
-            client_secret=known.client_secret,
-            username=known.username,
-            password=known.password,
-        )
-        client = TallyfyClient(known.personal_token, base_url=sandbox.url)
-        derived = client.with_options(auth=auth)
-        sandbox.faults.add(Fault(operation="create_token", delay_after=0.3))
-        async with anyio.create_task_group() as group:
-            group.start_soon(derived.tokens.get)
-            await until(lambda: sandbox.token_lives == 1)
-            await client.aclose()
-        assert derived.tokens.statistics.tokens == 1
-        assert derived.tokens.statistics.unpersisted is False
-
-
-async def test_a_derived_client_of_the_same_user_shares_the_login() -> None:
-    with small_sandbox().serve() as sandbox:
-        known = sandbox.credentials
-        auth = PasswordGrant(
-            client_id=known.client_id,
-            client_secret=known.client_secret,
-            username=known.username,
-            password=known.password,
-        )
-        async with TallyfyClient(auth, base_url=sandbox.url) as client:
-            await client.me.get()
-            await client.with_options(hooks=[Hooks()]).me.get()
-        assert sandbox.token_lives == 1
