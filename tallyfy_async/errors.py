@@ -67,8 +67,7 @@ class Outcome(enum.Enum):
 
 
 def _rebuild(cls: type[TallyfyError], args: tuple[Any, ...], state: dict[str, Any]) -> TallyfyError:
-    error = cls.__new__(cls)
-    error.args = args
+    error = cls.__new__(cls, *args)
     error.__dict__.update(state)
     return error
 
@@ -174,9 +173,8 @@ class APIError(TallyfyError):
         self.body = body
 
     def __str__(self) -> str:
-        call = f"{self.method} {self.path}".strip()
-        tail = f" ({self.request_id})" if self.request_id else ""
-        return f"{call} -> {self.status}: {self.message}{tail}" if call else f"{self.status}: {self.message}{tail}"
+        call = f"{self.method} {self.path} -> " if self.method else ""
+        return f"{call}{self.status}: {self.message}{f' ({self.request_id})' if self.request_id else ''}"
 
 
 class BadRequestError(APIError):
@@ -336,11 +334,21 @@ class _OldEndpointError(TallyfyError):
 
 
 class EndpointRenamedError(_OldEndpointError):
-    """The path was renamed on 2018-11-08 (seed 000); ``replacement`` is the method and path to call instead."""
+    """The path was renamed on 2018-11-08 (seed 000).
+
+    Attributes:
+        replacement: method and path to call instead.
+
+    """
 
 
 class EndpointRemovedError(_OldEndpointError):
-    """The path was removed on 2018-11-08 (seed 000); ``replacement`` is None where the seed names nothing instead."""
+    """The path was removed on 2018-11-08 (seed 000).
+
+    Attributes:
+        replacement: what to call instead, None where the seed names nothing.
+
+    """
 
 
 class DecodeError(TallyfyError):
