@@ -47,10 +47,8 @@ from __future__ import annotations
 
 import copy
 import enum
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 
 class Outcome(enum.Enum):
@@ -67,7 +65,8 @@ class Outcome(enum.Enum):
 
 
 def _rebuild(cls: type[TallyfyError], args: tuple[Any, ...], state: dict[str, Any]) -> TallyfyError:
-    error = cls.__new__(cls, *args)
+    error = cls.__new__(cls)
+    error.args = args
     error.__dict__.update(state)
     return error
 
