@@ -12,7 +12,7 @@ from attrs import Attribute, field, frozen
 
 from tallyfy_async.auth.token import Token
 from tallyfy_async.errors import AuthError, ConfigurationError
-from tallyfy_async.protocol.operation import Envelope, Operation, Safety
+from tallyfy_async.protocol.operation import Operation, Safety
 from tallyfy_async.protocol.redaction import Secret
 
 ASK_FOR_TOKEN = Operation(
@@ -23,7 +23,6 @@ ASK_FOR_TOKEN = Operation(
     call="tallyfy_async.PasswordGrant",
     # Asking twice harms nobody: the first token is simply not used.
     safety=Safety.SAFE,
-    envelope=Envelope.BARE,
 )
 REFRESH_TOKEN = Operation(
     id="refresh_token",
@@ -32,7 +31,6 @@ REFRESH_TOKEN = Operation(
     scopes="none",
     call="tallyfy_async.RefreshToken",
     safety=Safety.ANSWERED,
-    envelope=Envelope.BARE,
     confidence="documented",
 )
 

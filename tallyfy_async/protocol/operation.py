@@ -29,21 +29,6 @@ class Safety(enum.Enum):
     """Sent again after any answer, a 5xx included, but never when the answer was lost: a token refresh."""
 
 
-class Envelope(enum.Enum):
-    """The shape of a successful reply."""
-
-    ITEM = "item"
-    """``{"data": X}``."""
-    LIST = "list"
-    """``{"data": [X], "meta": {"pagination": …}}``."""
-    SEARCH = "search"
-    """``{"process": {"data": […], "meta": …}, …}``: a list a bucket."""
-    BARE = "bare"
-    """The object itself."""
-    EMPTY = "empty"
-    """Nothing, or nothing that matters."""
-
-
 def _scopes(value: str | Iterable[str]) -> frozenset[str]:
     return frozenset((value,) if isinstance(value, str) else value)
 
@@ -62,7 +47,6 @@ class Operation:
         path: path template below the base URL, such as ``/organizations/{org}/runs/{run_id}``.
         scopes: scopes any one of which suffices; ``none`` or ``unknown`` where the contract says so.
         safety: whether it may be sent again.
-        envelope: the shape of its reply.
         confidence: ``verified``, ``documented`` or ``inferred``.
         call: the dotted Python call that performs it, such as ``org.runs.launch``.
         max_per_page: largest page that the list serves, None where it is no list or the contract names none.
@@ -75,7 +59,6 @@ class Operation:
     scopes: frozenset[str] = field(converter=_scopes)
     call: str
     safety: Safety = field(default=Factory(_safety_of_method, takes_self=True))
-    envelope: Envelope = Envelope.ITEM
     confidence: str = "verified"
     max_per_page: int | None = None
 

@@ -11,7 +11,7 @@ from tallyfy_async.engine.pager import Pager
 from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.models.filters import ChecklistFilters
 from tallyfy_async.models.templates import Checklist
-from tallyfy_async.protocol.operation import Envelope, Operation
+from tallyfy_async.protocol.operation import Operation
 from tallyfy_async.resources.base import Resource, query_of, with_of
 
 LIST = Operation(
@@ -20,7 +20,6 @@ LIST = Operation(
     path="/organizations/{org}/checklists",
     scopes="template",
     call="org.checklists.list",
-    envelope=Envelope.LIST,
     max_per_page=100,
 )
 GET = Operation(

@@ -11,7 +11,7 @@ from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.models.filters import MyTaskFilters
 from tallyfy_async.models.identity import Organization, User
 from tallyfy_async.models.processes import Task
-from tallyfy_async.protocol.operation import Envelope, Operation
+from tallyfy_async.protocol.operation import Operation
 from tallyfy_async.resources.base import Resource, query_of
 
 GET = Operation(id="get_me", method="GET", path="/me", scopes="account", call="client.me.get")
@@ -21,7 +21,6 @@ LIST_ORGANIZATIONS = Operation(
     path="/me/organizations",
     scopes="account",
     call="client.organizations.list",
-    envelope=Envelope.LIST,
     max_per_page=100,
 )
 LIST_TASKS = Operation(
@@ -30,7 +29,6 @@ LIST_TASKS = Operation(
     path="/organizations/{org}/me/tasks",
     scopes="account",
     call="org.me.tasks.list",
-    envelope=Envelope.LIST,
     max_per_page=100,
 )
 

@@ -13,7 +13,7 @@ from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.models.filters import RunFilters
 from tallyfy_async.models.processes import Run, RunLaunch, RunUpdate
 from tallyfy_async.protocol.converter import write
-from tallyfy_async.protocol.operation import Envelope, Operation
+from tallyfy_async.protocol.operation import Operation
 from tallyfy_async.resources.base import Resource, body_id, check_answers, query_of, with_of
 from tallyfy_async.resources.tasks import RunTasks
 
@@ -23,7 +23,6 @@ LIST = Operation(
     path="/organizations/{org}/runs",
     scopes="process",
     call="org.runs.list",
-    envelope=Envelope.LIST,
     max_per_page=100,
 )
 GET = Operation(
@@ -41,7 +40,6 @@ ARCHIVE = Operation(
     path="/organizations/{org}/runs/{run_id}",
     scopes="process",
     call="org.runs.archive",
-    envelope=Envelope.EMPTY,
 )
 ACTIVATE = Operation(
     id="activate_run",

@@ -13,7 +13,7 @@ from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.models.filters import RunTaskFilters, TaskFilters
 from tallyfy_async.models.processes import OneOffTaskUpdate, Task, TaskUpdate
 from tallyfy_async.protocol.converter import write
-from tallyfy_async.protocol.operation import Envelope, Operation
+from tallyfy_async.protocol.operation import Operation
 from tallyfy_async.resources.base import Resource, body_id, check_answers, query_of, with_of
 
 _RUN = "/organizations/{org}/runs/{run_id}"
@@ -25,7 +25,6 @@ LIST_OF_RUN = Operation(
     path=f"{_RUN}/tasks",
     scopes="process",
     call="org.runs.tasks.list",
-    envelope=Envelope.LIST,
     max_per_page=100,
 )
 GET_OF_RUN = Operation(
@@ -54,7 +53,6 @@ LIST = Operation(
     path=f"{_ORG}/tasks",
     scopes="process",
     call="org.tasks.list",
-    envelope=Envelope.LIST,
     max_per_page=100,
 )
 GET = Operation(id="get_task", method="GET", path=f"{_ORG}/tasks/{{task_id}}", scopes="process", call="org.tasks.get")

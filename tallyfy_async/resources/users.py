@@ -11,7 +11,7 @@ from tallyfy_async.engine.pager import Pager
 from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.models.filters import UserFilters
 from tallyfy_async.models.identity import User
-from tallyfy_async.protocol.operation import Envelope, Operation
+from tallyfy_async.protocol.operation import Operation
 from tallyfy_async.resources.base import Resource, query_of, with_of
 
 LIST = Operation(
@@ -20,7 +20,6 @@ LIST = Operation(
     path="/organizations/{org}/users",
     scopes="organization",
     call="org.users.list",
-    envelope=Envelope.LIST,
     # The contract prints no maximum, and its default of 9999 makes one page of everybody; 100 is the cap that the
     # official Go client knows.
     max_per_page=100,

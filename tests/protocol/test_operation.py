@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyfy_async import ConfigurationError
-from tallyfy_async.protocol.operation import Envelope, Operation, Safety, encode_query
+from tallyfy_async.protocol.operation import Operation, Safety, encode_query
 
 GET_TASK = Operation(
     id="get_run_task",
@@ -202,6 +202,5 @@ def test_the_method_decides_on_safety_unless_told(method: str, safety: Safety) -
 def test_an_operation_knows_its_place() -> None:
     assert GET_TASK.resource == "org.runs.tasks"
     assert GET_TASK.scopes == frozenset({"process"})
-    assert GET_TASK.envelope is Envelope.ITEM
     both = Operation(id="x", method="GET", path="/x", scopes=("process", "account"), call="org.x")
     assert both.scopes == frozenset({"process", "account"})
