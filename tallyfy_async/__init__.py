@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tallyfy_async.auth.grants import ClientCredentials, PasswordGrant, RefreshToken, StaticToken
+    from tallyfy_async.auth.grants import (
+        AuthorizationCode,
+        ClientCredentials,
+        ImplicitToken,
+        OnBehalfOf,
+        PasswordGrant,
+        RefreshToken,
+        StaticToken,
+        StoredLogin,
+    )
     from tallyfy_async.auth.manager import TokenManager, TokenStatistics
     from tallyfy_async.auth.stores import TokenStore
     from tallyfy_async.auth.stores.memory import MemoryStore
@@ -68,7 +77,16 @@ if TYPE_CHECKING:
     from tallyfy_async.transport.limiter import RateLimit
 else:
     _PLACES = {
-        "auth.grants": ("ClientCredentials", "PasswordGrant", "RefreshToken", "StaticToken"),
+        "auth.grants": (
+            "AuthorizationCode",
+            "ClientCredentials",
+            "ImplicitToken",
+            "OnBehalfOf",
+            "PasswordGrant",
+            "RefreshToken",
+            "StaticToken",
+            "StoredLogin",
+        ),
         "auth.manager": ("TokenManager", "TokenStatistics"),
         "auth.stores": ("TokenStore",),
         "auth.stores.memory": ("MemoryStore",),
@@ -111,6 +129,7 @@ __all__ = [
     "AttemptRecord",
     "AuthError",
     "AuthenticationError",
+    "AuthorizationCode",
     "BadRequestError",
     "ClientClosedError",
     "ClientCredentials",
@@ -122,6 +141,7 @@ __all__ = [
     "EndpointRemovedError",
     "EndpointRenamedError",
     "Hooks",
+    "ImplicitToken",
     "IndeterminateError",
     "InsufficientScopeError",
     "InvalidClientError",
@@ -129,6 +149,7 @@ __all__ = [
     "MemoryStore",
     "NotFoundError",
     "NotSentError",
+    "OnBehalfOf",
     "Operation",
     "Organization",
     "Outcome",
@@ -155,6 +176,7 @@ __all__ = [
     "StoreCorruptError",
     "StoreError",
     "StoreLockTimeoutError",
+    "StoredLogin",
     "TallyfyClient",
     "TallyfyError",
     "Timeouts",

@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
+from urllib.parse import unquote
 from weakref import WeakSet
 
 from attrs import evolve
 
-from tallyfy_async.auth.grants import REFRESH_TOKEN, TokenRequest
 from tallyfy_async.auth.manager import TokenManager
-from tallyfy_async.auth.renewal import TokenExchange
-from tallyfy_async.auth.reply import MAX_REPLY_BYTES
 from tallyfy_async.auth.stores.memory import MemoryStore
-from tallyfy_async.config import ClientConfig, ClientSettings, DerivedSettings, URLs, environment, user_agent
+from tallyfy_async.config import ClientConfig, ClientSettings, DerivedSettings, environment
+from tallyfy_async.credentials import TOKEN_CONNECTIONS, Credentials
 from tallyfy_async.engine.call import Engine
 from tallyfy_async.engine.plan import Call, RequestOptions, Response
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.organization import Organization
-from tallyfy_async.protocol.response import Reply
 from tallyfy_async.telemetry import configure_logging
-from tallyfy_async.transport.exchange import DeferredTransport, Timeouts, Transport
+from tallyfy_async.transport.exchange import DeferredTransport, Transport
 from tallyfy_async.transport.limiter import Limiter
 from tallyfy_async.transport.shelter import LoopGuard, run_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tallyfy_async.auth.grants import Grant
+    from tallyfy_async.auth.oauth_client import Grant
+    from tallyfy_async.resources.applications import Applications
     from tallyfy_async.resources.me import Me, MyOrganizations
 
-# Token requests never wait behind calls, which may be waiting for a token.
-_TOKEN_CONNECTIONS = 2
 _SHARED = ClientSettings.__annotations__.keys() - DerivedSettings.__annotations__.keys()
-_TOKEN_SETTINGS = frozenset({"auth", "base_url", "token_url", "refresh_url", "token_store", "hooks"})
+_TOKEN_SETTINGS = frozenset({"auth", "base_url", "token_url", "refresh_url", "token_store", "hooks", "organizations"})
+_TENANT = re.compile(r"/organizations/([^/]+)")
 
 
 class TallyfyClient:
@@ -50,6 +49,8 @@ class TallyfyClient:
         refresh_url: where refresh tokens are traded in, ``token_url`` if not given.
         authorize_url: where users log in with a browser.
         organization: id that :meth:`organization` uses when it is called without one.
+        organizations: organization id -> credential for its calls, where ``auth`` cannot be used for it: a token is
+            tied to one organization (seed 002).
         token_store: where tokens are kept, in memory if not given.
         timeout: seconds for one attempt, body included; Timeouts for more detail.
         deadline: seconds for a whole call with its retries; None for no limit.
@@ -65,6 +66,7 @@ class TallyfyClient:
         http_client: an ``httpx.AsyncClient`` to use; it stays yours to close.
         transport: an httpx transport to use instead of the own one.
         clock: time and chance, for tests.
+        check_scopes: refuse a write that the token's scopes do not allow before it is sent (seed 000).
         allow_unverified: call operations whose existence is only inferred without a warning.
         allow_insecure_http: permit plain http to hosts other than loopback.
 
@@ -84,7 +86,7 @@ class TallyfyClient:
         self._transport = DeferredTransport(partial(_open_transport, config))
         if config.proxy or config.ssl_context or config.http_client or config.transport:
             self._transport.opened()  # what is wrong with them is told here
-        self._tokens = self._token_manager()
+        self._credentials = self._open_credentials()
         self._engine = self._build_engine()
 
     @classmethod
@@ -104,7 +106,7 @@ class TallyfyClient:
 
     def __repr__(self) -> str:
         state = "closed" if self._guard.closed else "open"
-        return f"<TallyfyClient {self._config.urls.base} {state}, {self._limiter!r}, {self._tokens!r}>"
+        return f"<TallyfyClient {self._config.urls.base} {state}, {self._limiter!r}, {self.tokens!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         msg = "a client is not pickled: it holds connections and tokens; make one where you need it"
@@ -152,21 +154,36 @@ class TallyfyClient:
         self._guard, self._limiter, self._managers = source._guard, source._limiter, source._managers
         self._store = source._store if self._config.token_store is None else self._config.token_store
         self._transport = source._transport.to_origins(self._config.origins)
-        self._tokens = self._token_manager() if fresh_tokens else source._tokens
+        self._credentials = self._open_credentials() if fresh_tokens else source._credentials
         self._engine = self._build_engine()
 
     def organization(self, organization_id: str | None = None) -> Organization:
-        """Return one tenant's resources; without an id, those of the client's own ``organization``."""
+        """Return one tenant's resources; without an id, those of the client's own ``organization``.
+
+        Its calls carry the tokens of the credential that ``organizations`` names for it, else those of ``auth``. Raises
+        ConfigurationError where that one is known to be for another organization.
+        """
         chosen = organization_id if organization_id is not None else self._config.organization
         if not isinstance(chosen, str) or not chosen.strip():
             msg = "name the organization: client.organization(id), or TallyfyClient(…, organization=id)"
             raise ConfigurationError(msg)
-        return Organization(self._engine, chosen)
+        return Organization(self._engine_for(chosen), chosen)
 
     @property
     def tokens(self) -> TokenManager:
-        """The token manager."""
-        return self._tokens
+        """The token manager of ``auth``; those of ``organizations`` are had by :meth:`tokens_of`."""
+        return self._credentials.main
+
+    def tokens_of(self, organization_id: str) -> TokenManager:
+        """Return the token manager whose tokens go to one organization; raise what :meth:`organization` raises."""
+        return self._credentials.of(organization_id)
+
+    @cached_property
+    def applications(self) -> Applications:
+        """What an application does with its own token."""
+        from tallyfy_async.resources.applications import Applications  # noqa: PLC0415 - lazy: few programs provision
+
+        return Applications(evolve(self._engine, tokens=self._credentials.application))
 
     @cached_property
     def me(self) -> Me:
@@ -200,14 +217,24 @@ class TallyfyClient:
         from tallyfy_async.resources.raw import raw_operation  # noqa: PLC0415 - lazy, as above
 
         operation = raw_operation(method, path)
-        return await self._engine.call(Call.plan(operation, query=params, payload=json, options=options))
+        tenant = _TENANT.match(operation.path)
+        engine = self._engine if tenant is None else self._engine_for(unquote(tenant[1]))
+        return await engine.call(Call.plan(operation, query=params, payload=json, options=options))
+
+    def _engine_for(self, organization: str) -> Engine:
+        tokens, tied_to = self._credentials.of(organization), self._config.tied_to(organization)
+        if tokens is self._engine.tokens and tied_to == self._engine.tied_to:
+            return self._engine
+        return evolve(self._engine, tokens=tokens, tied_to=tied_to)
 
     def _build_engine(self) -> Engine:
         config = self._config
         return Engine(
             transport=self._transport,
             limiter=self._limiter,
-            tokens=self._tokens,
+            tokens=self._credentials.main,
+            tied_to=config.tied_to(None),
+            check_scopes=config.check_scopes,
             clock=config.clock,
             guard=self._guard,
             base_url=config.urls.base,
@@ -218,38 +245,15 @@ class TallyfyClient:
             hooks=config.hooks,
         )
 
-    def _token_manager(self) -> TokenManager:
-        config = self._config
-        manager = TokenManager.create(
-            config.auth, self._token_exchange(), self._store, config.token_key, config.clock, hooks=config.hooks
-        )
-        self._managers.add(manager)
-        return manager
-
-    def _token_exchange(self) -> TokenExchange:
-        """Return the exchange of token requests: the pipeline of calls, without a token and with its own slots."""
-        config = self._config
-        engine = Engine(
-            transport=self._transport,
-            limiter=Limiter(_TOKEN_CONNECTIONS, config.clock),
-            tokens=None,
-            clock=config.clock,
-            guard=self._guard,
-            base_url="",
-            headers=(("Accept", "application/json"), ("User-Agent", user_agent(config.user_agent))),
-            timeouts=Timeouts(connect=config.timeout.connect),
-            deadline=config.deadline,
-            retry=config.retry,
-            hooks=config.hooks,
-        )
-        return partial(_exchange_token, engine, config.urls)
+    def _open_credentials(self) -> Credentials:
+        return Credentials(self._config, self._store, self._transport, self._guard, self._managers)
 
 
 def _open_transport(config: ClientConfig) -> Transport:
     from tallyfy_async.transport.http import HTTPTransport, build_client  # noqa: PLC0415 - lazy, see DeferredTransport
 
     client = config.http_client or build_client(
-        connections=config.max_connections + _TOKEN_CONNECTIONS,
+        connections=config.max_connections + TOKEN_CONNECTIONS,
         proxy=config.proxy,
         ssl_context=config.ssl_context,
         trust_env=config.trust_env,
@@ -257,19 +261,6 @@ def _open_transport(config: ClientConfig) -> Transport:
     )
     owned = config.http_client is None
     return HTTPTransport(client=client, clock=config.clock, origins=config.origins, owned=owned)
-
-
-async def _exchange_token(engine: Engine, urls: URLs, request: TokenRequest, deadline: float) -> Reply:
-    call = Call(
-        operation=request.operation,
-        url=urls.refresh if request.operation is REFRESH_TOKEN else urls.token,
-        headers=request.headers,
-        content=request.content,
-        content_type=request.content_type,
-        max_bytes=MAX_REPLY_BYTES,
-        options=RequestOptions(deadline=max(deadline, 0.001)),
-    )
-    return (await engine.call(call)).reply
 
 
 def _check_names(settings: Mapping[str, Any], *, derived: bool = False) -> None:

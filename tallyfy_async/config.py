@@ -8,11 +8,13 @@ import platform
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, cast
+from urllib.parse import quote
 
 from attrs import Attribute, field, frozen
 
 from tallyfy_async import __version__
-from tallyfy_async.auth.grants import ClientCredentials, Grant, PasswordGrant, StaticToken
+from tallyfy_async.auth.grants import ClientCredentials, PasswordGrant, StaticToken
+from tallyfy_async.auth.oauth_client import Grant
 from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.engine.policy import RetryPolicy
@@ -46,6 +48,13 @@ def _to_grant(auth: Grant | str | Secret) -> Grant:
         msg = "auth must be a personal access token (str) or a grant such as PasswordGrant(…) or ClientCredentials(…)"
         raise ConfigurationError(msg)
     return auth
+
+
+def _to_grants(organizations: Any) -> Mapping[str, Grant]:
+    if not isinstance(organizations, Mapping):
+        msg = "organizations must be a mapping of organization ids to a credential each"
+        raise ConfigurationError(msg)
+    return {organization: _to_grant(auth) for organization, auth in organizations.items()}
 
 
 def _to_timeouts(value: float | Timeouts) -> Timeouts:
@@ -111,6 +120,7 @@ class DerivedSettings(TypedDict, total=False):
     refresh_url: str | None
     authorize_url: str
     organization: str | None
+    organizations: Mapping[str, Grant | str]
     token_store: TokenStore | None
     timeout: float | Timeouts
     deadline: float | None
@@ -118,6 +128,7 @@ class DerivedSettings(TypedDict, total=False):
     headers: Mapping[str, str]
     hooks: Sequence[Hooks]
     user_agent: str | None
+    check_scopes: bool
     allow_unverified: bool
     allow_insecure_http: bool
 
@@ -158,6 +169,7 @@ class ClientConfig:
     refresh_url: str | None = None
     authorize_url: str = AUTHORIZE_URL
     organization: str | None = field(default=None, validator=_ID)
+    organizations: Mapping[str, Grant] = field(factory=dict[str, Grant], converter=_to_grants)
     token_store: TokenStore | None = field(default=None, validator=_STORE)
     timeout: Timeouts = field(default=Timeouts(), converter=_to_timeouts)
     deadline: float = field(default=120.0, converter=_to_deadline, validator=_positive)
@@ -173,6 +185,7 @@ class ClientConfig:
     http_client: httpx.AsyncClient | None = field(default=None, validator=_CLIENT)
     transport: httpx.AsyncBaseTransport | None = field(default=None, validator=_TRANSPORT)
     clock: Clock = field(factory=SystemClock, validator=_CLOCK)
+    check_scopes: bool = True
     allow_unverified: bool = False
     allow_insecure_http: bool = False
     urls: URLs = field(init=False, repr=False)
@@ -180,9 +193,13 @@ class ClientConfig:
     def __attrs_post_init__(self) -> None:
         # Kept beside what was given, so that a derived configuration resolves its own.
         object.__setattr__(self, "urls", self._resolved())
-        if any(is_insecure(url) for url in (self.urls.base, self.urls.token, self.urls.refresh)):
+        if any(is_insecure(url) for url in self._token_places):
             warnings.warn("tokens travel in the clear over plain http", UserWarning, stacklevel=4)
         RequestOptions(headers=self.headers)
+        for organization, grant in self.organizations.items():
+            if grant.organization not in {None, organization}:
+                msg = f"organizations: the credential for {organization} is one for {grant.organization}"
+                raise ConfigurationError(msg)
         if self.http_client is not None and (self.transport or self.proxy or self.ssl_context):
             msg = "http_client brings its own transport, proxy and TLS: give either it or those"
             raise ConfigurationError(msg)
@@ -197,12 +214,20 @@ class ClientConfig:
         base = checked("base_url", self.base_url)
         token = checked("token_url", self.token_url if self.token_url is not None else f"{base}/oauth/token")
         refresh = checked("refresh_url", self.refresh_url if self.refresh_url is not None else token)
+        for grant in (self.auth, *self.organizations.values()):
+            for url in grant.endpoints:
+                checked(f"{type(grant).__name__}.url", url)
         return URLs(base, token, refresh, checked("authorize_url", self.authorize_url))
+
+    @property
+    def _token_places(self) -> tuple[str, ...]:
+        own = (url for grant in (self.auth, *self.organizations.values()) for url in grant.endpoints)
+        return self.urls.base, self.urls.token, self.urls.refresh, *own
 
     @property
     def origins(self) -> tuple[str, ...]:
         """The origins that may see tokens."""
-        return tuple(sorted({origin_of(url) for url in (self.urls.base, self.urls.token, self.urls.refresh)}))
+        return tuple(sorted({origin_of(url) for url in self._token_places}))
 
     @property
     def request_headers(self) -> tuple[tuple[str, str], ...]:
@@ -214,10 +239,22 @@ class ClientConfig:
             *self.headers.items(),
         )
 
-    @property
-    def token_key(self) -> str:
-        """The name of this configuration's tokens in a store: it tells endpoint, client, grant, user and scope."""
-        return "|".join((self.urls.token, *self.auth.identity()))
+    def tied_to(self, organization: str | None) -> str | None:
+        """Return the organization that the tokens of calls to ``organization`` are meant for, None where unknown."""
+        if organization is not None and organization in self.organizations:
+            return organization
+        return self.auth.organization or self.organization
+
+    def token_key(self, grant: Grant | None = None, organization: str = "") -> str:
+        """Return the name of a line of tokens in a store: endpoint, client, grant, user, organization and scope.
+
+        ``organization`` is the one that the grant was given for, where the grant itself does not know. Two lines never
+        share a name, because the parts are percent-encoded.
+        """
+        client, kind, user, own, scope = (self.auth if grant is None else grant).identity()
+        return "|".join(
+            quote(part, safe=":/@*") for part in (self.urls.token, client, kind, user, own or organization, scope)
+        )
 
 
 def environment() -> dict[str, Any]:

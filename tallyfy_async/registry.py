@@ -7,7 +7,8 @@ from importlib import import_module
 from tallyfy_async.protocol.operation import Operation
 
 _MODULES = (
-    "auth.grants",
+    "auth.oauth_client",
+    "resources.applications",
     "resources.checklists",
     "resources.me",
     "resources.runs",

@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from tallyfy_async.auth.grants import Grant, PasswordGrant
+from tallyfy_async.auth.grants import PasswordGrant
+from tallyfy_async.auth.oauth_client import Grant
 from tallyfy_async.client import TallyfyClient
 from tallyfy_async.config import ClientSettings
 from tallyfy_async.transport.http import asgi_transport

@@ -13,7 +13,8 @@ from typing import Any
 import anyio
 
 from benchmarks.harness import Goal, Line, alternate, quietest
-from tallyfy_async.auth.grants import StaticToken, TokenRequest
+from tallyfy_async.auth.grants import StaticToken
+from tallyfy_async.auth.oauth_client import TokenRequest
 from tallyfy_async.auth.manager import TokenManager
 from tallyfy_async.auth.stores.memory import MemoryStore
 from tallyfy_async.auth.token import Token

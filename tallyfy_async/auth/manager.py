@@ -11,21 +11,31 @@ from collections.abc import Sequence
 from functools import partial
 
 import anyio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
-from tallyfy_async.auth.grants import Grant
+from tallyfy_async.auth.oauth_client import Grant
 from tallyfy_async.auth.renewal import Renewal, Renewed, TokenExchange
 from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.auth.token import Held, Token, hold
-from tallyfy_async.errors import AuthError, ClientClosedError, TallyfyError, TokenRequestError
+from tallyfy_async.errors import (
+    AuthError,
+    ClientClosedError,
+    ReauthenticationRequiredError,
+    TallyfyError,
+    TokenRequestError,
+)
 from tallyfy_async.telemetry import Hooks, TokenRecord, complain, logger, tell
 from tallyfy_async.transport.clock import Clock
-from tallyfy_async.transport.shelter import run_in_child
+from tallyfy_async.transport.shelter import LoopGuard, run_in_child
 
 _ADVISORY_PAUSE = 5.0
 _FUTILE_PAUSE = 30.0
 _LONGEST_BLOCK = 300.0
-_USER_NEEDED = "an application token has no user, and most operations need one: use the password grant (PasswordGrant)"
+_WRITE_AGAIN_AFTER = 5.0
+_USER_NEEDED = (
+    "an application token has no user, and most operations need one: use the password grant (PasswordGrant) or, to act "
+    "for a member, OnBehalfOf"
+)
 
 
 @frozen(kw_only=True)
@@ -37,6 +47,7 @@ class TokenStatistics:
         tokens: tokens got by them.
         adopted: tokens found in the store, got by another manager.
         failures: renewals that ended with an error.
+        rejections: replies of 401 to calls that carried a token of this manager.
         unpersisted: whether the token in use could not be written to the store.
 
     """
@@ -45,6 +56,7 @@ class TokenStatistics:
     tokens: int
     adopted: int
     failures: int
+    rejections: int
     unpersisted: bool
 
 
@@ -58,6 +70,7 @@ class TokenManager:
         hooks: who hears of new tokens and of failures.
         leeway: seconds before its end from which on a token is renewed, at most a tenth of its life.
         refresh_timeout: seconds that the store's lock and the token request may take together.
+        guard: knows the event loop and the process that the manager belongs to.
 
     """
 
@@ -66,6 +79,7 @@ class TokenManager:
     hooks: Sequence[Hooks]
     leeway: float
     refresh_timeout: float
+    guard: LoopGuard
     _renewal: Renewal
     _lock: anyio.Lock = field(factory=partial(anyio.Lock, fast_acquire=True), init=False)
     _held: Held | None = field(default=None, init=False)
@@ -80,7 +94,9 @@ class TokenManager:
     _tokens: int = field(default=0, init=False)
     _adopted: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False)
-    _unpersisted: bool = field(default=False, init=False)
+    _rejections: int = field(default=0, init=False)
+    _replaced: int = field(default=0, init=False)
+    _fresh_until: float = field(default=float("-inf"), init=False)
 
     @classmethod
     def create(
@@ -94,10 +110,11 @@ class TokenManager:
         hooks: Sequence[Hooks] = (),
         leeway: float = 60.0,
         refresh_timeout: float = 10.0,
+        guard: LoopGuard | None = None,
     ) -> TokenManager:
         """Return a manager of the line ``key`` in ``store`` that sends its requests through ``exchange``."""
         renewal = Renewal(grant, exchange, store, key, clock, leeway, refresh_timeout)
-        return cls(grant, clock, hooks, leeway, refresh_timeout, renewal)
+        return cls(grant, clock, hooks, leeway, refresh_timeout, guard or LoopGuard(), renewal)
 
     def __repr__(self) -> str:
         state = "no token yet"
@@ -116,7 +133,8 @@ class TokenManager:
             tokens=self._tokens,
             adopted=self._adopted,
             failures=self._failures,
-            unpersisted=self._unpersisted,
+            rejections=self._rejections,
+            unpersisted=self._renewal.unwritten is not None,
         )
 
     @property
@@ -159,6 +177,7 @@ class TokenManager:
         None means that a renewal just now did not help either, so that the refusal has another cause.
         Raises PersonalTokenRevokedError where nothing can be renewed, and what :meth:`get` raises.
         """
+        self._rejections += 1
         newer = self._held is not None and self._held.token.generation > token.generation
         if not newer and self.clock.monotonic() < self._futile_until:
             return None
@@ -168,12 +187,44 @@ class TokenManager:
         """Note that a token was refused right after its renewal: a 401 brings no further renewal for a while."""
         self._futile_until = self.clock.monotonic() + _FUTILE_PAUSE
 
+    async def adopt(self, token: Token) -> Token:
+        """Put the token of another login in the place of this line's, in the store too; return it as it was stored.
+
+        A renewal that is under way does not overwrite it: its result is dropped. Raises StoreError and its kinds,
+        ClientClosedError, ClientLoopError.
+        """
+        return await self._replace(token)
+
+    async def forget(self) -> None:
+        """End this line, in the store too: nobody who shares the store uses its tokens any more.
+
+        A renewal that is under way does not bring it back. A grant that can log in by itself does so at the next call;
+        every other raises ReauthenticationRequiredError. The server is not told: Tallyfy documents no revocation.
+        Raises what :meth:`adopt` raises.
+        """
+        await self._replace(None)
+
+    async def _replace(self, token: Token | None) -> Token:
+        self._check_open()
+        known = 0 if self._held is None else self._held.token.generation
+        return await run_in_child(partial(self._put, token, known), shield=True)
+
+    async def _put(self, token: Token | None, known: int) -> Token:
+        self._replaced += 1
+        self._held = None
+        stored = await self._renewal.replace(token, known)
+        self._replaced += 1  # again, for the renewals that read the store in between
+        self._held = None
+        if token is not None:
+            self._hold(stored)
+        return stored
+
     async def aclose(self) -> None:
         """Let a renewal that is under way end and be stored, within its own time limit; refuse every other."""
         self._closed = True
         with self.clock.timeout(self._renewal.limit):
             async with self._lock:
-                pass
+                await self._renewal.write()
 
     async def _renew(self, rejected: int | None) -> Token:
         arrived = self._landed
@@ -198,20 +249,25 @@ class TokenManager:
         return self._held.token
 
     async def _lead(self, rejected: int | None) -> Token:
+        self._check_open()
+        return await run_in_child(partial(self._fly, rejected), shield=True)
+
+    def _check_open(self) -> None:
         if self._closed:
             msg = "the client is closed"
             raise ClientClosedError(msg)
-        return await run_in_child(partial(self._fly, rejected), shield=True)
+        self.guard.check()
 
     async def _fly(self, rejected: int | None) -> Token:
         """Renew and publish, whoever is still there to see it."""
         self._failure = None
+        replaced = self._replaced
         try:
             self._check_blocked()
             ours = None if self._held is None else self._held.token
-            # What we hold is stale by our clocks, whatever its record says to a wall clock that has jumped.
-            stale = ours.generation if rejected is None and ours is not None else rejected
-            renewed = await self._renewal.obtain(ours, stale)
+            renewed = await self._renewal.obtain(ours, self._stale(rejected))
+            if replaced != self._replaced:
+                return self._replacement()
         except Exception as error:
             if (token := self._usable_still(rejected)) is not None:
                 self._failed(error)
@@ -225,6 +281,22 @@ class TokenManager:
             self._landed += 1
         return self._publish(renewed)
 
+    def _stale(self, rejected: int | None) -> int | None:
+        """Return the generation that a renewal has to go beyond."""
+        if rejected is not None or self._held is None:
+            return rejected
+        if self._renewal.unwritten is not None and self.clock.monotonic() < self._fresh_until:
+            return None  # the token is good, only the store does not have it yet
+        # What we hold is stale by our clocks, whatever its record says to a wall clock that has jumped.
+        return self._held.token.generation
+
+    def _replacement(self) -> Token:
+        """Return what was adopted while a renewal was under way, whose own result is dropped."""
+        if self._held is None:
+            msg = "the login was ended while its token was renewed: log in again"
+            raise ReauthenticationRequiredError(msg)
+        return self._held.token
+
     def _check_blocked(self) -> None:
         rest = self._blocked_until - self.clock.monotonic()
         if rest > 0:
@@ -237,11 +309,18 @@ class TokenManager:
             return None
         seen, held = self._renewal.seen, self._held
         if seen is not None and (held is None or seen.generation > held.token.generation):
-            held = self._held = self._hold(seen)
+            held = self._hold(seen)
         return held.token if held is not None and held.usable(self.clock.monotonic(), self.clock.time()) else None
 
     def _hold(self, token: Token) -> Held:
-        return hold(token, monotonic=self.clock.monotonic(), wall=self.clock.time(), leeway=self.leeway)
+        monotonic = self.clock.monotonic()
+        leeway = self.leeway if self.grant.renewable else 0.0
+        held = hold(token, monotonic=monotonic, wall=self.clock.time(), leeway=leeway)
+        self._fresh_until = held.fresh_until
+        if self._renewal.unwritten is not None:
+            held = evolve(held, fresh_until=min(held.fresh_until, monotonic + _WRITE_AGAIN_AFTER))
+        self._held = held
+        return held
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
@@ -251,8 +330,10 @@ class TokenManager:
 
     def _publish(self, renewed: Renewed) -> Token:
         token = renewed.token
-        self._held = self._hold(token)
-        self._unpersisted = not renewed.written
+        known = self._held is not None and self._held.token is token
+        self._hold(token)
+        if known:
+            return token
         self._tokens += renewed.asked
         self._adopted += not renewed.asked and self.grant.name != "personal"
         self._news = TokenRecord(

@@ -12,7 +12,7 @@ from typing import Protocol
 import anyio
 from attrs import define, evolve, frozen
 
-from tallyfy_async.auth.grants import REFRESH_TOKEN, Grant, TokenRequest
+from tallyfy_async.auth.oauth_client import Grant, TokenRequest
 from tallyfy_async.auth.reply import DeadRefreshTokenError, UnreadableTokenReplyError, read_token, refusal
 from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.auth.token import Token, hold
@@ -39,12 +39,19 @@ _SAVE_TIMEOUT = 5.0
 _LEAST_SHARE = 0.1
 
 _SPENT = (
-    "the answer to a token refresh was lost: the refresh token may be spent and is not sent again. "
+    "the answer to a token request was lost: its refresh token or code may be spent and is not sent again. "
     "Log in again, or set replay_refresh=True where the server grants a grace time"
 )
 _TOO_LATE = "the lock of the token store came too late to ask for a token within the time limit; nothing was sent"
 _OVERTAKEN = "the stored token changed while its lock was held; nothing was sent: call again"
-_DEAD = "the refresh token is dead: log in again"
+_REPLACED = "the stored token was replaced while a new one was asked for, and needs a renewal itself: call again"
+_DEAD = "the refresh token or code is dead: log in again"
+_LOGGED_OUT = "the login was ended (tokens.forget, here or in another process): log in again"
+_ABSENT = "the token store holds no token of this login: log in again"
+_EXPIRED = (
+    "the token has ended and the implicit flow gives no refresh token: send the user through the authorization page "
+    "again, or use AuthorizationCode, which can renew its tokens"
+)
 _REVOKED = (
     "the personal access token was refused: it expired, or its user logged out of Tallyfy, which ends it. "
     "Get a new one in Tallyfy under Settings > Integrations > REST API"
@@ -89,6 +96,7 @@ class Renewal:
         timeout: seconds for the store's lock and the token request together.
         requests: token requests sent so far.
         seen: the record that the last renewal began with.
+        unwritten: a token that the server gave and the store did not take yet.
 
     """
 
@@ -101,6 +109,7 @@ class Renewal:
     timeout: float
     requests: int = 0
     seen: Token | None = None
+    unwritten: Token | None = None
 
     @property
     def limit(self) -> float:
@@ -115,15 +124,61 @@ class Renewal:
         deadline = self.clock.monotonic() + self.timeout
         with self.clock.timeout(self.limit):
             async with self.store.lock(self.key):
-                stored = await self.store.load(self.key)
+                stored = await self._mended(await self.store.load(self.key))
                 return await self._renew(stored, _newest(stored, ours), rejected, deadline)
-        msg = f"the token store did not answer within {self.limit:g} s"
-        raise StoreLockTimeoutError(msg)
+        raise self._no_answer()
+
+    async def replace(self, token: Token | None, known: int) -> Token:
+        """Put a token of another login, or with None a tombstone, in the place of whatever the line holds.
+
+        Its generation is above the stored one and ``known``. It does not wait for a renewal that is under way, here or
+        elsewhere: that one finds itself overtaken.
+        Raises StoreError and its kinds.
+        """
+        self.unwritten = None
+        with self.clock.timeout(_SAVE_TIMEOUT):
+            while True:
+                stored = await self.store.load(self.key)
+                number = max(known, 0 if stored is None else stored.generation) + 1
+                following = Token.tombstone(generation=number, at=self.clock.time())
+                if token is not None:
+                    following = evolve(token, generation=number, presented=False)
+                if await self.store.save(self.key, following, expected=None if stored is None else stored.generation):
+                    self.seen = following
+                    return following
+        raise self._no_answer()
+
+    async def write(self) -> bool:
+        """Try again to write the token that the store did not take; return whether the store is up to date."""
+        if self.unwritten is not None:
+            try:
+                with self.clock.timeout(_SAVE_TIMEOUT):
+                    await self._mended(await self.store.load(self.key))
+            except StoreError as error:
+                logger.warning("the new token is still not in the store: %s", error)
+        return self.unwritten is None
+
+    async def _mended(self, stored: Token | None) -> Token | None:
+        """Write the token that the store did not take earlier; return what the store holds now."""
+        late = self.unwritten
+        if late is None:
+            return stored
+        if stored is None or stored.generation < late.generation:
+            if await self.store.save(self.key, late, expected=None if stored is None else stored.generation):
+                stored = late
+            else:
+                stored = await self.store.load(self.key)
+        if stored is not None and stored.generation >= late.generation:
+            self.unwritten = None
+        return stored
+
+    def _no_answer(self) -> StoreLockTimeoutError:
+        return StoreLockTimeoutError(f"the token store did not answer within {self.limit:g} s")
 
     async def _renew(self, stored: Token | None, known: Token | None, rejected: int | None, deadline: float) -> Renewed:
         self.seen = record = known or self.grant.ready(self.clock.time())
         if record is not None and self._serves(record, rejected):
-            return Renewed(record, asked=False)
+            return Renewed(record, asked=False, written=self.unwritten is None)
         if deadline - self.clock.monotonic() < self.timeout * _LEAST_SHARE:
             raise StoreLockTimeoutError(_TOO_LATE)
         expected = None if stored is None else stored.generation
@@ -135,9 +190,7 @@ class Renewal:
         request = self.grant.first()
         if request is None:
             raise self._dead_end(record)
-        # A new login is a new line: it must not go on with the refresh token of the old one.
-        old = None if record is None else evolve(record, refresh_token=None)
-        return await self._keep(await self._send(request, old, deadline), expected)
+        return await self._keep(await self._send(request, record, deadline), expected)
 
     def _serves(self, record: Token, rejected: int | None) -> bool:
         """Whether a record can be used instead of asking for a new token."""
@@ -220,11 +273,13 @@ class Renewal:
     def _dead_end(self, record: Token | None) -> AuthError:
         if record is not None and record.presented:
             return AmbiguousRefreshError(_SPENT)
-        return (
-            PersonalTokenRevokedError(_REVOKED)
-            if self.grant.name == "personal"
-            else ReauthenticationRequiredError(_DEAD)
-        )
+        if record is not None and record.ended:
+            return ReauthenticationRequiredError(_LOGGED_OUT)
+        if self.grant.name == "personal":
+            return PersonalTokenRevokedError(_REVOKED)
+        if self.grant.name == "implicit":
+            return ReauthenticationRequiredError(_EXPIRED)
+        return ReauthenticationRequiredError(_ABSENT if record is None else _DEAD)
 
     async def _send(self, request: TokenRequest, old: Token | None, deadline: float) -> Token:
         self.requests += 1
@@ -232,8 +287,8 @@ class Renewal:
         if isinstance(
             answer, APIError
         ):  # raised here, so that its body, which may echo the request, is not its context
-            raise refusal(answer, refreshing=request.operation is REFRESH_TOKEN)
-        token = read_token(answer).follow(old, sent_at=self.clock.time() - answer.elapsed)
+            raise refusal(answer, request)
+        token = read_token(answer).follow(old, request, sent_at=self.clock.time() - answer.elapsed)
         _warn_of_lost_scopes(old, token)
         return token
 
@@ -243,22 +298,37 @@ class Renewal:
         except APIError as error:
             return error.with_traceback(None)
         except (TransportError, DecodeError) as error:
-            if request.operation is REFRESH_TOKEN and error.outcome is not Outcome.NOT_SENT:
+            if request.spends and error.outcome is not Outcome.NOT_SENT:
                 raise AmbiguousRefreshError(_SPENT, outcome=Outcome.UNKNOWN) from error
             msg = f"no usable answer from the token endpoint: {error}"
             raise TokenRequestError(msg, outcome=error.outcome) from error
 
     async def _keep(self, token: Token, expected: int | None) -> Renewed:
         """Write a token that the server gave; it is used even where it cannot be written."""
-        written = False
+        self.unwritten = token
         try:
             with anyio.CancelScope(shield=True), self.clock.timeout(_SAVE_TIMEOUT):
-                written = await self.store.save(self.key, token, expected=expected)
+                if await self.store.save(self.key, token, expected=expected):
+                    self.unwritten = None
+                else:
+                    return await self._outrun(token)
         except StoreError as error:
             logger.warning("writing the new token to the store failed: %s", error)
-        if not written:
-            logger.warning("the token store did not take the new token, which lives in memory only")
-        return Renewed(token, asked=True, written=written)
+        if self.unwritten is not None:
+            logger.warning("the token store did not take the new token, which lives in memory until it does")
+        return Renewed(token, asked=True, written=self.unwritten is None)
+
+    async def _outrun(self, token: Token) -> Renewed:
+        """Decide between a new token and the record that somebody wrote meanwhile: theirs, unless it is older."""
+        stored = await self._mended(await self.store.load(self.key))
+        if stored is token or stored is None or stored.generation < token.generation:
+            return Renewed(token, asked=True, written=stored is token)
+        self.unwritten = None
+        if stored.ended:
+            raise ReauthenticationRequiredError(_LOGGED_OUT)
+        if not self._serves(stored, None):
+            raise StoreError(_REPLACED)
+        return Renewed(stored, asked=False)
 
 
 def _on_its_way(record: Token) -> Token:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from attrs import frozen
 
+from tallyfy_async.auth.oauth_client import ASK_FOR_USER_TOKEN, REFRESH_TOKEN, TokenRequest
 from tallyfy_async.auth.token import Token
 from tallyfy_async.errors import (
     APIError,
@@ -23,7 +24,12 @@ from tallyfy_async.telemetry import logger
 
 MAX_REPLY_BYTES = 2**20
 _LONGEST_LIFE = 2.0**31 - 1
-_DEAD_HINTS = ("revoked", "expired", "decrypt", "not linked", "refresh token is invalid")
+_DEAD_HINTS = ("revoked", "expired", "decrypt", "not linked", "not issued to this client", "refresh token is invalid")
+_USER_TOKEN_ADVICE = {
+    401: "the application's token is not accepted there: check client_id and client_secret with Tallyfy's support",
+    403: "the application has no permissions for this organization",
+    404: "the organization has no member with this email: client.applications.create_user makes one",
+}
 
 
 class DeadRefreshTokenError(TokenRequestError):
@@ -51,12 +57,19 @@ class Issued:
     lifetime: float | None
     scopes: frozenset[str] | None
 
-    def follow(self, old: Token | None, *, sent_at: float) -> Token:
-        """Return the record that follows ``old``; ``sent_at`` is the wall time at which the request was sent."""
+    def follow(self, old: Token | None, request: TokenRequest, *, sent_at: float) -> Token:
+        """Return the record that follows ``old``; ``sent_at`` is the wall time at which the request was sent.
+
+        A refresh keeps what its reply leaves out. A new login does not: it must not go on with the refresh token of the
+        old one, and its scopes are those asked for (RFC 6749 section 5.1).
+        """
+        kept = old if request.operation is REFRESH_TOKEN else None
+        asked = None if request.scope is None else parse_scope(request.scope)
+        scopes = asked if kept is None else kept.scopes
         return Token(
             access_token=self.access_token,
-            refresh_token=self.refresh_token or (old.refresh_token if old else None),
-            scopes=self.scopes if self.scopes is not None or old is None else old.scopes,
+            refresh_token=self.refresh_token or (kept.refresh_token if kept else None),
+            scopes=scopes if self.scopes is None else self.scopes,
             issued_at=sent_at,
             lifetime=self.lifetime,
             generation=(old.generation if old else 0) + 1,
@@ -91,7 +104,7 @@ def _issued(reply: Reply) -> Issued | str:
     return Issued(
         access_token=Secret(body["access_token"]),
         refresh_token=_refresh_token(body.get("refresh_token")),
-        lifetime=_lifetime(body.get("expires_in")),
+        lifetime=read_lifetime(body.get("expires_in")),
         scopes=parse_scope(scope) if isinstance(scope := body.get("scope"), str) and scope.strip() else None,
     )
 
@@ -110,7 +123,7 @@ def _refresh_token(value: Any) -> Secret | None:
     return Secret(value) if isinstance(value, str) and value else None
 
 
-def _lifetime(value: Any) -> float | None:
+def read_lifetime(value: Any) -> float | None:
     """Return the seconds that ``expires_in`` says, in any spelling: a number, a numeric text, negative as expired."""
     if value is None:
         return None
@@ -127,11 +140,11 @@ def _lifetime(value: Any) -> float | None:
     return min(max(seconds, 0.0), _LONGEST_LIFE)
 
 
-def refusal(error: APIError, *, refreshing: bool) -> TokenRequestError:
-    """Return what an error status of the token endpoint means for the token line.
+def refusal(error: APIError, request: TokenRequest) -> TokenRequestError:
+    """Return what an error status means for the token line.
 
-    league/oauth2-server 8 answers a dead refresh token with 401 ``invalid_request`` and a hint, version 9 with 400
-    ``invalid_grant``.
+    league/oauth2-server 8 answers a dead refresh token with 401 and a dead code with 400 ``invalid_request`` and a
+    hint, version 9 with 400 ``invalid_grant``.
     """
     said: object = error.body
     body = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
@@ -146,15 +159,19 @@ def refusal(error: APIError, *, refreshing: bool) -> TokenRequestError:
     }
     if code in {"invalid_client", "unauthorized_client"} or (error.status == 401 and _names_client(hint)):
         return InvalidClientError(_say(details, "check client_id and client_secret"), **details)
-    if refreshing and (code == "invalid_grant" or _is_league_8_dead(error.status, code, hint)):
-        return DeadRefreshTokenError(_say(details, "the refresh token is dead"), **details)
+    if request.spends and (code == "invalid_grant" or _is_league_8_dead(error.status, code, hint)):
+        what = "refresh token" if request.operation is REFRESH_TOKEN else "authorization code"
+        return DeadRefreshTokenError(_say(details, f"the {what} is dead"), **details)
+    if request.operation is ASK_FOR_USER_TOKEN:
+        advice = _USER_TOKEN_ADVICE.get(error.status, error.message)
+        return TokenRequestError(_say(details, advice, "the user-token call of the application"), **details)
     if code in {"invalid_grant", "invalid_credentials"}:
         return TokenRequestError(_say(details, "check username and password"), **details)
     return TokenRequestError(_say(details, error.message), **details)
 
 
 def _is_league_8_dead(status: int, code: str, hint: str) -> bool:
-    return status == 401 and code == "invalid_request" and any(word in hint.lower() for word in _DEAD_HINTS)
+    return status in {400, 401} and code == "invalid_request" and any(word in hint.lower() for word in _DEAD_HINTS)
 
 
 def _names_client(hint: str) -> bool:
@@ -165,6 +182,6 @@ def _word(value: Any) -> str:
     return redact(value[:200]) if isinstance(value, str) else ""
 
 
-def _say(details: dict[str, Any], advice: str) -> str:
+def _say(details: dict[str, Any], advice: str, who: str = "the token endpoint") -> str:
     said = ": ".join(dict.fromkeys(part for part in (details["error"], details["description"]) if part))
-    return f"the token endpoint answered {details['status']}{f' {said}' if said else ''}: {advice}"
+    return f"{who} answered {details['status']}{f' {said}' if said else ''}: {advice}"

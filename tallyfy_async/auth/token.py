@@ -19,6 +19,10 @@ def _optional_secret(value: str | Secret | None) -> Secret | None:
     return None if value is None else Secret.of(value)
 
 
+EMPTY = Secret("none")
+"""What stands for an access token in a record that has none. No request carries it: such a record is expired."""
+
+
 @frozen(kw_only=True)
 class Token:
     """An access token with what belongs to it: one record, written and read as a whole.
@@ -46,6 +50,16 @@ class Token:
     def expires_at(self) -> float | None:
         """Wall time of its end in epoch seconds, None where unknown."""
         return None if self.lifetime is None else self.issued_at + self.lifetime
+
+    @property
+    def ended(self) -> bool:
+        """Whether this is the tombstone of a line that was ended on purpose."""
+        return self.access_token == EMPTY and self.refresh_token is None and self.generation > 0
+
+    @classmethod
+    def tombstone(cls, *, generation: int, at: float) -> Token:
+        """Return the record that ends a line at the wall time ``at``: late writers of older generations lose to it."""
+        return cls(access_token=EMPTY, issued_at=at, lifetime=0.0, generation=generation)
 
     def mark(self, *, presented: bool) -> Token:
         """Return the record with the marker that its refresh token is, or is not, on its way."""

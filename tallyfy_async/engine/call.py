@@ -20,14 +20,17 @@ from tallyfy_async.errors import (
     AuthenticationError,
     AuthError,
     IndeterminateError,
+    InsufficientScopeError,
     NotFoundError,
     Outcome,
+    PermissionDeniedError,
     RequestTimeoutError,
     TallyfyError,
     TransportError,
 )
-from tallyfy_async.protocol.operation import Safety
+from tallyfy_async.protocol.operation import Operation, Safety
 from tallyfy_async.protocol.response import Reply, decode, failure
+from tallyfy_async.protocol.scopes import allows
 from tallyfy_async.protocol.verdict import Stop
 from tallyfy_async.telemetry import AttemptRecord, Hooks, logger, tell
 from tallyfy_async.transport.clock import Clock
@@ -44,6 +47,8 @@ class Engine:
         transport: performs exchanges.
         limiter: slots, pauses and pace.
         tokens: None for calls that need no token.
+        tied_to: the organization that the tokens are for, None where unknown.
+        check_scopes: whether a write that the token's scopes do not allow is refused before it is sent.
         clock: time and chance.
         guard: knows the event loop that all this belongs to.
         base_url: what the URLs of calls are relative to.
@@ -58,6 +63,8 @@ class Engine:
     transport: Transport
     limiter: Limiter
     tokens: TokenManager | None
+    tied_to: str | None = None
+    check_scopes: bool = True
     clock: Clock
     guard: LoopGuard
     base_url: str
@@ -79,6 +86,11 @@ class Engine:
         with self.clock.timeout(deadline):
             return await flight.run()
         raise flight.expired(deadline)
+
+
+def _scope_advice(token: Token, operation: Operation) -> str:
+    has, needs = sorted(token.scopes or ()), sorted(operation.scopes)
+    return f"the token has the scopes {', '.join(has) or 'none'}, it takes {' or '.join(needs)} (seed 000)"
 
 
 @define(eq=False, kw_only=True)
@@ -121,6 +133,8 @@ class _Flight:
             reply = await self.answer_401(token, reply)
         if not 200 <= reply.status < 300:
             error = self.refused(reply)
+            if token is not None:
+                self.explain(error, token)
             if isinstance(error, AuthenticationError) and self.engine.tokens is not None:
                 tell(self.engine.hooks, "on_auth_failure", error)
                 if advice := self.engine.tokens.advice:
@@ -157,6 +171,8 @@ class _Flight:
             try:
                 current = None if engine.tokens is None else (engine.tokens.peek() or token)
                 if engine.tokens is None or current is not None:
+                    if current is not None and engine.check_scopes:
+                        self.check_scopes(current)
                     return await self.send(current), current
             finally:
                 engine.limiter.release()
@@ -214,6 +230,28 @@ class _Flight:
         if isinstance(error, NotFoundError) and self.call.organization:
             error.add_note(f"Looked for in organization {self.call.organization}.")
         return error
+
+    def check_scopes(self, token: Token) -> None:
+        """Refuse a write whose capability the token's scopes do not name; reads are left to the server (seed 000)."""
+        operation = self.call.operation
+        if operation.safety is Safety.WRITE and not allows(token.scopes, operation.scopes):
+            msg = f"{operation.method} {operation.path}: {_scope_advice(token, operation)}; nothing was sent"
+            error = InsufficientScopeError(msg)
+            tell(self.engine.hooks, "on_auth_failure", error)
+            raise error
+
+    def explain(self, error: APIError, token: Token) -> None:
+        """Add to a refusal what our side knows of its cause: another organization's token, or scopes that lack."""
+        theirs, ours = self.call.organization, self.engine.tied_to
+        refused = isinstance(error, PermissionDeniedError)
+        if theirs and ours and theirs != ours and (refused or isinstance(error, NotFoundError | AuthenticationError)):
+            error.add_note(
+                f"The credential is set up for organization {ours}, the call went to {theirs}. A token is tied to one "
+                f"organization: give {theirs} a credential of its own with organizations={{…}} (seed 002)."
+            )
+        operation = self.call.operation
+        if refused and token.scopes is not None and not allows(token.scopes, operation.scopes):
+            error.add_note(f"A scope may be missing: {_scope_advice(token, operation)}.")
 
     def indeterminate(self, why: str) -> IndeterminateError:
         operation = self.call.operation

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from tallyfy_async.models.folders import Folder
     from tallyfy_async.models.identity import (
+        ApplicationUser,
+        ApplicationUserCreate,
         AutoArchiveAfter,
         Country,
         DefaultDeadline,
@@ -54,6 +56,8 @@ _PLACES = {
     "Answers": "processes",
     "Asset": "files",
     "AssetSubject": "files",
+    "ApplicationUser": "identity",
+    "ApplicationUserCreate": "identity",
     "AutoArchiveAfter": "identity",
     "AutomatedAction": "automations",
     "AutomationAction": "automations",
@@ -108,6 +112,8 @@ _PLACES = {
 
 __all__ = [
     "Answers",
+    "ApplicationUser",
+    "ApplicationUserCreate",
     "Asset",
     "AssetSubject",
     "AutoArchiveAfter",

@@ -1,7 +1,7 @@
 """Members and organizations."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Required, TypedDict
 
 from attrs import field, frozen
 
@@ -28,6 +28,32 @@ class GroupBrief(Model):
     logo: str | None = None
     members: tuple[MemberId, ...] | None = None
     guests: tuple[str, ...] | None = None
+
+
+class ApplicationUserCreate(TypedDict, total=False):
+    """A member to provision with an application token (contract: ApplicationUserCreate)."""
+
+    first_name: Required[str]
+    """At most 32 characters, as ``last_name``."""
+    last_name: Required[str]
+    email: Required[str]
+    """Unused so far, of a valid domain."""
+    role: str
+    """``admin``, ``standard`` or ``light``."""
+    timezone: str
+    """Such as ``America/Chicago``."""
+
+
+@frozen(kw_only=True, repr=False)
+class ApplicationUser(Model):
+    """Describe a member that an application provisioned (contract: ApplicationUser)."""
+
+    id: MemberId
+    email: str
+    first_name: str | None = None
+    last_name: str | None = None
+    role: str | None = None
+    created_at: datetime | None = None
 
 
 @frozen(kw_only=True, repr=False)

@@ -12,7 +12,7 @@ import anyio.lowlevel
 from attrs import define, field
 
 from tallyfy_async import MemoryStore, PasswordGrant, RefreshToken, Token, TokenManager
-from tallyfy_async.auth.grants import Grant, TokenRequest
+from tallyfy_async.auth.oauth_client import Grant, TokenRequest
 from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.protocol.response import Reply, failure
 from tallyfy_async.transport.clock import ManualClock
@@ -42,7 +42,7 @@ class Server:
     deadlines: list[float] = field(factory=list)
 
     async def __call__(self, request: TokenRequest, deadline: float) -> Reply:
-        form = dict(parse_qsl(request.content.decode()))
+        form = dict(parse_qsl((request.content or b"").decode()))
         self.received.append(form)
         self.deadlines.append(deadline)
         await anyio.lowlevel.checkpoint()

@@ -19,7 +19,7 @@ from tallyfy_async import (
     StaticToken,
     Token,
 )
-from tallyfy_async.auth.grants import ASK_FOR_TOKEN, REFRESH_TOKEN, Grant, TokenRequest
+from tallyfy_async.auth.oauth_client import ASK_FOR_TOKEN, REFRESH_TOKEN, Grant, TokenRequest
 
 CLIENT: dict[str, Any] = {"client_id": "42", "client_secret": "s3cret & more"}
 LOGIN: dict[str, Any] = {**CLIENT, "username": "ada@example.com", "password": "pa ss+w\u00f6rd%"}

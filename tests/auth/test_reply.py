@@ -12,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyfy_async import InvalidClientError, Token, TokenRequestError
+from tallyfy_async.auth.oauth_client import ASK_FOR_TOKEN, REFRESH_TOKEN, TokenRequest
 from tallyfy_async.auth.reply import DeadRefreshTokenError, UnreadableTokenReplyError, read_token, refusal
 from tallyfy_async.protocol.response import Headers, Reply, failure
 
 GOOD = {"token_type": "Bearer", "expires_in": 3600, "access_token": "new-access", "refresh_token": "new-refresh"}
 MOST = 2.0**31 - 1
+ASK = TokenRequest(operation=ASK_FOR_TOKEN, content_type="application/x-www-form-urlencoded", scope="account process")
+REFRESH = TokenRequest(operation=REFRESH_TOKEN, content_type="application/x-www-form-urlencoded")
 
 
 def reply(body: Any, status: int = 200) -> Reply:
@@ -75,14 +78,14 @@ def test_a_good_reply() -> None:
     assert (issued.access_token.reveal(), issued.lifetime) == ("new-access", 3600.0)
     assert issued.scopes == frozenset({"account", "process"})
     assert "new-" not in repr(issued)
-    token = issued.follow(None, sent_at=10.0)
+    token = issued.follow(None, ASK, sent_at=10.0)
     assert (token.generation, token.issued_at, token.expires_at) == (1, 10.0, 3610.0)
 
 
 @pytest.mark.parametrize("value", [None, "", 5, [], True])
 def test_no_refresh_token_keeps_the_old_one(value: Any) -> None:
     old = Token(access_token="a", refresh_token="old", issued_at=0.0, generation=4, scopes=frozenset({"account"}))
-    token = read_token(reply({**GOOD, "refresh_token": value})).follow(old, sent_at=1.0)
+    token = read_token(reply({**GOOD, "refresh_token": value})).follow(old, REFRESH, sent_at=1.0)
     assert token.refresh_token == old.refresh_token
     assert (token.generation, token.scopes, token.presented) == (5, frozenset({"account"}), False)
 
@@ -146,7 +149,7 @@ def test_any_json_is_a_token_or_a_typed_error(body: Any) -> None:
 
 def refused(status: int, body: Any, *, refreshing: bool = True) -> TokenRequestError:
     error = failure("POST", "/oauth/token", reply(body, status), 0.0)
-    return refusal(error, refreshing=refreshing)
+    return refusal(error, REFRESH if refreshing else ASK)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +218,7 @@ def test_wrong_password(code: str) -> None:
 
 def test_pause_is_passed_on() -> None:
     raw = Reply(status=429, headers=Headers([("Retry-After", "17")]), content=b"{}")
-    assert refusal(failure("POST", "/oauth/token", raw, 0.0), refreshing=True).retry_after == 17.0
+    assert refusal(failure("POST", "/oauth/token", raw, 0.0), REFRESH).retry_after == 17.0
 
 
 def test_the_servers_words_are_redacted() -> None:

@@ -92,7 +92,7 @@ def logins(sandbox: Sandbox) -> int:
 
 def line_of(auth: Any, url: str) -> str:
     """Return the name under which a client with this base URL keeps its tokens in a store."""
-    return ClientConfig(auth=auth, base_url=url).token_key
+    return ClientConfig(auth=auth, base_url=url).token_key()
 
 
 async def stored(store: TokenStore, auth: Any, url: str) -> Token:

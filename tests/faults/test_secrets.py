@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from tallyfy_async import AuthError, MemoryStore, StaticToken, TallyfyError, Token
-from tallyfy_async.auth.grants import OAuthClient
+from tallyfy_async.auth.oauth_client import OAuthClient
 from tallyfy_async.sandbox import Fault, Rule, Sandbox
 from tallyfy_async.transport.clock import ManualClock
 from tests.faults.rig import connected, earlier_login, login, me, served
