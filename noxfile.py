@@ -11,6 +11,7 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
+EVERYTHING = ",".join(sorted(PROJECT["project"]["optional-dependencies"]))
 
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -41,7 +42,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on asyncio and trio; the oldest Python measures what they cover."""
-    session.install("-e", ".[sandbox,trio]", *group("tests"))
+    session.install("-e", f".[{EVERYTHING}]", *group("tests"))
     if session.python != PYTHONS[0]:
         session.run("pytest", *session.posargs)
         return
@@ -60,9 +61,19 @@ def tests_mindeps(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Log in with a real browser: Chromium, installed where Debian's package tools permit it."""
+    if shutil.which("chromium") is None and shutil.which("apt-get") is not None:
+        session.run("apt-get", "update", "-qq", external=True, success_codes=[0, 100])
+        session.run("apt-get", "install", "-y", "-qq", "chromium", external=True)
+    session.install("-e", ".[file,sandbox]", *group("browser"))
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, and who imports whom."""
-    session.install("-e", ".[sandbox]", *group("lint"))
+    session.install("-e", f".[{EVERYTHING}]", *group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", "--no-cache")
@@ -71,7 +82,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check types with two checkers, the public API from a user's side included."""
-    session.install("-e", ".[sandbox,cli]", *group("typing"))
+    session.install("-e", f".[{EVERYTHING}]", *group("typing"))
     session.run("mypy", "--strict", "tallyfy_async", "tests/typing")
     session.run("pyright")
 
@@ -79,7 +90,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure against peers and print the table of ratios."""
-    session.install(".[sandbox,trio]", *group("bench"))
+    session.install(f".[{EVERYTHING}]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

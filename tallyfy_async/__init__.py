@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tallyfy_async.auth.authorize import AuthorizationRequest
     from tallyfy_async.auth.grants import (
         AuthorizationCode,
         ClientCredentials,
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
         StaticToken,
         StoredLogin,
     )
+    from tallyfy_async.auth.loopback import LoopbackReceiver
     from tallyfy_async.auth.manager import TokenManager, TokenStatistics
     from tallyfy_async.auth.stores import TokenStore
+    from tallyfy_async.auth.stores.file import FileStore
+    from tallyfy_async.auth.stores.keyring import KeyringStore
     from tallyfy_async.auth.stores.memory import MemoryStore
+    from tallyfy_async.auth.stores.redis import RedisStore
+    from tallyfy_async.auth.stores.sealing import generate_key
     from tallyfy_async.auth.token import Token
     from tallyfy_async.client import TallyfyClient
     from tallyfy_async.engine.pager import Page, Pager
@@ -69,7 +75,7 @@ if TYPE_CHECKING:
     from tallyfy_async.organization import Organization
     from tallyfy_async.protocol.kinds import UNSET, Unset
     from tallyfy_async.protocol.operation import Operation
-    from tallyfy_async.protocol.redaction import Secret
+    from tallyfy_async.protocol.redaction import Secret, redact, redact_headers
     from tallyfy_async.protocol.scopes import Scope
     from tallyfy_async.registry import operations
     from tallyfy_async.telemetry import AttemptRecord, Hooks, TokenRecord
@@ -87,9 +93,15 @@ else:
             "StaticToken",
             "StoredLogin",
         ),
+        "auth.authorize": ("AuthorizationRequest",),
+        "auth.loopback": ("LoopbackReceiver",),
         "auth.manager": ("TokenManager", "TokenStatistics"),
         "auth.stores": ("TokenStore",),
+        "auth.stores.file": ("FileStore",),
+        "auth.stores.keyring": ("KeyringStore",),
         "auth.stores.memory": ("MemoryStore",),
+        "auth.stores.redis": ("RedisStore",),
+        "auth.stores.sealing": ("generate_key",),
         "auth.token": ("Token",),
         "client": ("TallyfyClient",),
         "engine.plan": ("RequestOptions", "Response"),
@@ -98,7 +110,7 @@ else:
         "organization": ("Organization",),
         "protocol.kinds": ("UNSET", "Unset"),
         "protocol.operation": ("Operation",),
-        "protocol.redaction": ("Secret",),
+        "protocol.redaction": ("Secret", "redact", "redact_headers"),
         "protocol.scopes": ("Scope",),
         "registry": ("operations",),
         "telemetry": ("AttemptRecord", "Hooks", "TokenRecord"),
@@ -130,6 +142,7 @@ __all__ = [
     "AuthError",
     "AuthenticationError",
     "AuthorizationCode",
+    "AuthorizationRequest",
     "BadRequestError",
     "ClientClosedError",
     "ClientCredentials",
@@ -140,12 +153,15 @@ __all__ = [
     "EndpointNotFoundError",
     "EndpointRemovedError",
     "EndpointRenamedError",
+    "FileStore",
     "Hooks",
     "ImplicitToken",
     "IndeterminateError",
     "InsufficientScopeError",
     "InvalidClientError",
+    "KeyringStore",
     "KickoffError",
+    "LoopbackReceiver",
     "MemoryStore",
     "NotFoundError",
     "NotSentError",
@@ -163,6 +179,7 @@ __all__ = [
     "RateLimitError",
     "ReauthenticationRequiredError",
     "RedirectError",
+    "RedisStore",
     "RefreshToken",
     "RequestOptions",
     "RequestTimeoutError",
@@ -191,5 +208,8 @@ __all__ = [
     "ValidationError",
     "WebhookError",
     "__version__",
+    "generate_key",
     "operations",
+    "redact",
+    "redact_headers",
 ]

@@ -6,7 +6,7 @@ import os
 import re
 from functools import cached_property, partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 from urllib.parse import unquote
 from weakref import WeakSet
 
@@ -28,7 +28,8 @@ from tallyfy_async.transport.shelter import LoopGuard, run_in_child
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tallyfy_async.auth.oauth_client import Grant
+    from tallyfy_async.auth.authorize import AuthorizationRequest
+    from tallyfy_async.auth.oauth_client import Grant, SecretSource
     from tallyfy_async.resources.applications import Applications
     from tallyfy_async.resources.me import Me, MyOrganizations
 
@@ -104,6 +105,25 @@ class TallyfyClient:
         given: dict[str, Any] = {**environment(), **settings}
         return cls(**given)
 
+    @classmethod
+    def from_login(
+        cls,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        client_secret: SecretSource | None = None,
+        **settings: Unpack[ClientSettings],
+    ) -> Self:
+        """Return a client of the user who logged in with ``python -m tallyfy_async login``; ``settings`` win over it.
+
+        ``directory`` is where the login was kept (TALLYFY_DIRECTORY, else the user's state directory). The secret of a
+        confidential client comes from TALLYFY_CLIENT_SECRET if not given, and the keys of the file store from
+        TALLYFY_TOKEN_KEYS. Raises ConfigurationError where there is no login, StoreError and its kinds.
+        """
+        from tallyfy_async.auth.profile import login_settings  # noqa: PLC0415 - lazy: only for logins that are kept
+
+        given: dict[str, Any] = {**login_settings(directory, client_secret=client_secret), **settings}
+        return cls(**given)
+
     def __repr__(self) -> str:
         state = "closed" if self._guard.closed else "open"
         return f"<TallyfyClient {self._config.urls.base} {state}, {self._limiter!r}, {self.tokens!r}>"
@@ -177,6 +197,28 @@ class TallyfyClient:
     def tokens_of(self, organization_id: str) -> TokenManager:
         """Return the token manager whose tokens go to one organization; raise what :meth:`organization` raises."""
         return self._credentials.of(organization_id)
+
+    def authorization_request(
+        self, redirect_uri: str, *, flow: Literal["code", "implicit"] = "code", scope: str | None = "*"
+    ) -> AuthorizationRequest:
+        """Return a request that lets a user log in with a browser, for the application whose client this is.
+
+        ``redirect_uri`` is registered for it. The address of the login page is the setting ``authorize_url``. Raises
+        ConfigurationError where ``auth`` names no application, as a personal token does.
+        """
+        from tallyfy_async.auth.authorize import AuthorizationRequest  # noqa: PLC0415 - lazy: only for browser logins
+
+        application = self._config.application
+        given: dict[str, Any] = {
+            "client_id": application.client_id,
+            "redirect_uri": redirect_uri,
+            "scope": scope,
+            "authorize_url": self._config.urls.authorize,
+            "now": self._config.clock.time(),
+        }
+        if flow == "implicit":
+            return AuthorizationRequest.implicit(**given)
+        return AuthorizationRequest.code(**given, client_secret=application.client_secret)
 
     @cached_property
     def applications(self) -> Applications:

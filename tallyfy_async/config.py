@@ -13,8 +13,8 @@ from urllib.parse import quote
 from attrs import Attribute, field, frozen
 
 from tallyfy_async import __version__
-from tallyfy_async.auth.grants import ClientCredentials, PasswordGrant, StaticToken
-from tallyfy_async.auth.oauth_client import Grant
+from tallyfy_async.auth.grants import ClientCredentials, OnBehalfOf, PasswordGrant, StaticToken
+from tallyfy_async.auth.oauth_client import AUTHORIZE_URL, Grant, OAuthClient
 from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.engine.policy import RetryPolicy
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     import httpx
 
 BASE_URL = "https://go.tallyfy.com/api"
-AUTHORIZE_URL = "https://account.tallyfy.com/oauth/authorize"
 
 
 def user_agent(product: str | None) -> str:
@@ -238,6 +237,15 @@ class ClientConfig:
             ("User-Agent", user_agent(self.user_agent)),
             *self.headers.items(),
         )
+
+    @property
+    def application(self) -> OAuthClient:
+        """The registered application behind ``auth``; raise ConfigurationError where there is none."""
+        found = self.auth.application if isinstance(self.auth, OnBehalfOf) else self.auth
+        if not isinstance(found, OAuthClient):
+            msg = f"a {self.auth.name} credential names no application: use AuthorizationRequest with its client_id"
+            raise ConfigurationError(msg)
+        return found
 
     def tied_to(self, organization: str | None) -> str | None:
         """Return the organization that the tokens of calls to ``organization`` are meant for, None where unknown."""

@@ -12,12 +12,14 @@ import httpx
 import pytest
 
 from tallyfy_async import (
+    AuthorizationCode,
     ClientClosedError,
     ClientCredentials,
     ClientLoopError,
     ConfigurationError,
     Hooks,
     MemoryStore,
+    OnBehalfOf,
     PasswordGrant,
     PersonalTokenRevokedError,
     RateLimit,
@@ -393,3 +395,22 @@ async def test_a_given_http_client_stays_open(anyio_backend: str) -> None:
             assert (await client.me.get()).id == 1001
         assert not given.is_closed
     assert anyio_backend in {"asyncio", "trio"}
+
+
+def test_a_browser_login_for_the_application_of_the_client() -> None:
+    application = ClientCredentials(client_id="42", client_secret="s3cret")
+    settings: Any = {"authorize_url": "https://staging.account.tallyfy.com/oauth/authorize"}
+    acting = OnBehalfOf(application=application, organization="o" * 32, email="ada@example.com")
+    for auth in (application, acting):
+        client = TallyfyClient(auth, **settings)
+        asked = client.authorization_request("https://app.example/callback", scope="process")
+        assert asked.url.startswith("https://staging.account.tallyfy.com/oauth/authorize?client_id=42&")
+        assert "scope=process" in asked.url
+        assert "s3cret" not in asked.url
+        grant = asked.redeem(f"https://app.example/callback?code=c0de&state={asked.state.reveal()}")
+        assert isinstance(grant, AuthorizationCode)
+        assert isinstance(grant.client_secret, Secret)
+        legacy = client.authorization_request("https://app.example/callback", flow="implicit")
+        assert "response_type=token" in legacy.url
+    with pytest.raises(ConfigurationError, match="names no application"):
+        TallyfyClient("personal").authorization_request("https://app.example/callback")

@@ -210,10 +210,8 @@ class TokenManager:
         return await run_in_child(partial(self._put, token, known), shield=True)
 
     async def _put(self, token: Token | None, known: int) -> Token:
-        self._replaced += 1
-        self._held = None
         stored = await self._renewal.replace(token, known)
-        self._replaced += 1  # again, for the renewals that read the store in between
+        self._replaced += 1
         self._held = None
         if token is not None:
             self._hold(stored)
@@ -266,10 +264,8 @@ class TokenManager:
             self._check_blocked()
             ours = None if self._held is None else self._held.token
             renewed = await self._renewal.obtain(ours, self._stale(rejected))
-            if replaced != self._replaced:
-                return self._replacement()
         except Exception as error:
-            if (token := self._usable_still(rejected)) is not None:
+            if replaced == self._replaced and (token := self._usable_still(rejected)) is not None:
                 self._failed(error)
                 self._patient_until = self.clock.monotonic() + _ADVISORY_PAUSE
                 logger.warning("the token could not be renewed early and stays in use: %s", error)
@@ -279,7 +275,7 @@ class TokenManager:
             raise
         finally:
             self._landed += 1
-        return self._publish(renewed)
+        return self._publish(renewed) if replaced == self._replaced else self._replacement()
 
     def _stale(self, rejected: int | None) -> int | None:
         """Return the generation that a renewal has to go beyond."""

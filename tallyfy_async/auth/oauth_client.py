@@ -15,6 +15,17 @@ from tallyfy_async.errors import AuthError, ConfigurationError
 from tallyfy_async.protocol.operation import Operation, Safety
 from tallyfy_async.protocol.redaction import Secret
 
+AUTHORIZE_URL = "https://account.tallyfy.com/oauth/authorize"
+"""Where users log in with a browser (seed 003)."""
+
+AUTHORIZE = Operation(
+    id="authorize",
+    method="GET",
+    path="/oauth/authorize",
+    scopes="none",
+    call="tallyfy_async.AuthorizationRequest",
+    confidence="documented",
+)
 ASK_FOR_TOKEN = Operation(
     id="create_token",
     method="POST",

@@ -135,7 +135,6 @@ class Renewal:
         elsewhere: that one finds itself overtaken.
         Raises StoreError and its kinds.
         """
-        self.unwritten = None
         with self.clock.timeout(_SAVE_TIMEOUT):
             while True:
                 stored = await self.store.load(self.key)
@@ -144,7 +143,7 @@ class Renewal:
                 if token is not None:
                     following = evolve(token, generation=number, presented=False)
                 if await self.store.save(self.key, following, expected=None if stored is None else stored.generation):
-                    self.seen = following
+                    self.seen, self.unwritten = following, None
                     return following
         raise self._no_answer()
 
@@ -324,6 +323,7 @@ class Renewal:
         if stored is token or stored is None or stored.generation < token.generation:
             return Renewed(token, asked=True, written=stored is token)
         self.unwritten = None
+        self.seen = stored
         if stored.ended:
             raise ReauthenticationRequiredError(_LOGGED_OUT)
         if not self._serves(stored, None):

@@ -240,3 +240,36 @@ async def test_counters(server: Server) -> None:
     await tokens.rejected(token)
     statistics = tokens.statistics
     assert (statistics.requests, statistics.tokens, statistics.rejections, statistics.failures) == (2, 2, 1, 0)
+
+
+async def test_row_21_early_refresh_does_not_outlive_a_logout(clock: ManualClock, server: Server) -> None:
+    """In the advisory window the old token is good for a while: a logout ends its use all the same."""
+    store = await holding(record(clock, 1, age=3560))
+    server.gate = anyio.Event()
+    tokens, elsewhere = manager(server, store, resumed()), manager(server, store, resumed())
+    outcomes: list[object] = []
+
+    async def call() -> None:
+        try:
+            outcomes.append(await tokens.get())
+        except AuthError as error:
+            outcomes.append(error)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(call)
+        await anyio.wait_all_tasks_blocked()
+        await elsewhere.forget()
+        server.gate.set()
+    assert isinstance(outcomes[0], ReauthenticationRequiredError)
+    assert tokens.peek() is None
+
+
+async def test_adoption_that_fails_leaves_everything_as_it_was(clock: ManualClock, server: Server) -> None:
+    store = Refusing()
+    tokens = manager(server, store)
+    held = await tokens.get()
+    store.broken = True
+    for change in (tokens.adopt(another(clock)), tokens.forget()):
+        with pytest.raises(StoreError, match="disk full"):
+            await change
+    assert tokens.peek() is held

@@ -11,13 +11,18 @@ from datetime import UTC, date, datetime
 from typing import Any, assert_type
 
 from tallyfy_async import (
-    UNSET,
     APIError,
     AttemptRecord,
+    AuthorizationCode,
+    AuthorizationRequest,
     ClientCredentials,
     ConfigurationError,
+    FileStore,
     Hooks,
+    ImplicitToken,
+    KeyringStore,
     MemoryStore,
+    OnBehalfOf,
     Operation,
     Organization,
     Outcome,
@@ -26,12 +31,14 @@ from tallyfy_async import (
     PasswordGrant,
     RateLimit,
     RateLimitError,
+    RedisStore,
     RefreshToken,
     RequestOptions,
     Response,
     RetryPolicy,
     Secret,
     StaticToken,
+    StoredLogin,
     TallyfyClient,
     TallyfyError,
     Timeouts,
@@ -39,16 +46,53 @@ from tallyfy_async import (
     TokenManager,
     TokenRecord,
     TokenStatistics,
+    TokenStore,
+    UNSET,
     Unset,
     ValidationError,
+    generate_key,
     operations,
 )
-from tallyfy_async.models import Checklist, OwnersInput, Run, Task, User
+from tallyfy_async.models import ApplicationUser, Checklist, OwnersInput, Run, Task, User
 from tallyfy_async.models import Organization as Tenant
 from tallyfy_async.models.processes import RunLaunch
 from tallyfy_async.transport.clock import Clock, ManualClock, SystemClock
 
 GRANT = PasswordGrant(client_id="42", client_secret="s", username="ada@example.com", password="p")
+
+
+APPLICATION = ClientCredentials(client_id="42", client_secret=lambda: Secret("rotated"))
+ACTING = OnBehalfOf(application=APPLICATION, organization="o", email="ada@example.com")
+
+
+def ways_to_a_token(request: AuthorizationRequest, client: TallyfyClient) -> None:
+    assert_type(request.redeem("https://app.example/callback?code=c"), AuthorizationCode | ImplicitToken)
+    grants: list[AuthorizationCode | ImplicitToken | StoredLogin | OnBehalfOf | RefreshToken] = [
+        AuthorizationCode(client_id="42", client_secret=None, code="c", redirect_uri="https://app.example/callback"),
+        ImplicitToken(client_id="42", access_token="a", issued_at=0.0),
+        StoredLogin(client_id="42", client_secret="s", login="0123456789abcdef"),
+        RefreshToken(client_id="42", client_secret=None, refresh_token="r"),
+        ACTING,
+    ]
+    for grant in grants:
+        TallyfyClient(grant, organizations={"o": ACTING, "p": "personal token"}, check_scopes=False)
+    stores: list[TokenStore] = [
+        FileStore("tokens", keys=generate_key()),
+        KeyringStore(),
+        MemoryStore(),
+        RedisStore("redis://localhost", keys=[generate_key()], when_down="memory"),
+    ]
+    TallyfyClient(GRANT, token_store=stores[0])
+    assert_type(client.authorization_request("https://app.example/callback"), AuthorizationRequest)
+    assert_type(TallyfyClient.from_login(client_secret="s", timeout=5), TallyfyClient)
+    assert_type(client.tokens_of("o"), TokenManager)
+
+
+async def provisioning(client: TallyfyClient) -> None:
+    made = await client.applications.create_user("o", first_name="Ada", last_name="L", email="ada@example.com")
+    assert_type(made, ApplicationUser)
+    assert_type(await client.tokens.adopt(Token(access_token="a", issued_at=0.0)), Token)
+    await client.tokens.forget()
 
 
 def ways_to_a_client() -> None:

@@ -6,13 +6,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
+from anyio.lowlevel import EventLoopToken, current_token
 from attrs import define, field
 
 from tallyfy_async.auth.token import Token
+from tallyfy_async.errors import ClientLoopError
 
 
 @define
 class _Gate:
+    loop: EventLoopToken
     lock: anyio.Lock = field(factory=anyio.Lock)
     users: int = 0
 
@@ -20,7 +23,8 @@ class _Gate:
 class MemoryStore:
     """Keeps records in memory: enough where tokens may be asked for anew after a restart.
 
-    Several managers of one event loop may share it; they renew a token once between them.
+    Several managers may share it; they renew a token once between them. Its locks belong to one event loop at a time:
+    ``lock`` raises ClientLoopError while another loop uses the same one.
     """
 
     def __init__(self) -> None:
@@ -45,7 +49,14 @@ class MemoryStore:
     @asynccontextmanager
     async def lock(self, key: str) -> AsyncGenerator[None, None]:
         """Hold ``key``'s lock; locks that nobody holds or waits for are forgotten."""
-        gate = self._gates.setdefault(key, _Gate())
+        loop = current_token()
+        gate = self._gates.setdefault(key, _Gate(loop))
+        if gate.loop != loop:
+            msg = (
+                "this MemoryStore is in use in another event loop: give each loop a store of its own, or let them share "
+                "a FileStore or RedisStore"
+            )
+            raise ClientLoopError(msg)
         gate.users += 1
         try:
             async with gate.lock:
