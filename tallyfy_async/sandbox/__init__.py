@@ -7,6 +7,7 @@ lazily: importing this package needs no extra.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .clients import Client
     from .faults import UNSET, Fault, Faults
     from .proxy import Proxy, Rule
     from .sandbox import Sandbox
@@ -18,6 +19,7 @@ else:
 
     _HOMES = {
         "UNSET": "faults",
+        "Client": "clients",
         "Credentials": "settings",
         "Fault": "faults",
         "Faults": "faults",
@@ -39,6 +41,7 @@ else:
 
 __all__ = [
     "UNSET",
+    "Client",
     "Credentials",
     "Fault",
     "Faults",

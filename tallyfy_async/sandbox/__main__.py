@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
 
@@ -38,6 +38,12 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--token-life", type=float, dest="access_life", default=defaults.access_life, metavar="SECONDS")
     line.add_argument("--refresh-life", type=float, default=defaults.refresh_life, metavar="SECONDS")
     line.add_argument("--application-life", type=float, default=defaults.application_life, metavar="SECONDS")
+    line.add_argument("--user-token-life", type=float, default=defaults.user_token_life, metavar="SECONDS")
+    line.add_argument("--implicit-life", type=float, default=defaults.implicit_life, metavar="SECONDS")
+    line.add_argument("--implicit-delivery", choices=("fragment", "query"), default=defaults.implicit_delivery)
+    line.add_argument("--code-life", type=float, default=defaults.code_life, metavar="SECONDS")
+    line.add_argument("--require-pkce", action="store_true", help="of every client, not only of those without a secret")
+    line.add_argument("--send-iss", action="store_true", help="name the issuer in authorization responses (RFC 9207)")
     line.add_argument("--personal-life", type=float, default=defaults.personal_life, metavar="SECONDS")
     line.add_argument("--league", type=int, choices=(8, 9), default=defaults.league, help="words for dead tokens")
     line.add_argument("--encoding", dest="body_encoding", choices=("form", "json", "any"), default="form")
@@ -93,14 +99,14 @@ def _serve(sandbox: "Sandbox", host: str, port: int, faults: "Profile", *, until
     with contextlib.ExitStack() as stack:
         if faults == "none":
             stack.enter_context(sandbox.serve(port, host))
-            url = sandbox.url
+            url, page = sandbox.url, sandbox.authorize_url
         else:
             # Only the proxy can cut a connection: it takes the announced address, the server a free one behind it.
             stack.enter_context(sandbox.serve())
             proxy = stack.enter_context(sandbox.proxy(port=port, host=host))
             proxy.profile(faults)
-            url = proxy.url
-        _announce({"url": url, **asdict(sandbox.credentials)})
+            url, page = proxy.url, proxy.authorize_url
+        _announce({"url": url, **asdict(sandbox.credentials), "authorize_url": page})
         if until_eof:
             threading.Thread(target=_await_eof, args=(stop,), name="tallyfy-sandbox-stdin", daemon=True).start()
         stop.wait()
@@ -115,7 +121,7 @@ def _await_eof(stop: threading.Event) -> None:
     stop.set()
 
 
-def _announce(line: dict[str, str]) -> None:
+def _announce(line: dict[str, Any]) -> None:
     """Print the one line of standard output; what any library prints later goes to standard error."""
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()

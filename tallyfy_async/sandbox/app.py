@@ -6,7 +6,7 @@ import re
 import anyio
 from starlette.types import Receive, Scope, Send
 
-from . import control, oauth
+from . import authorization, control, oauth
 from .backend import Backend
 from .exchange import Incoming, Reply, json_reply, read
 from .faults import Fault
@@ -27,7 +27,7 @@ class Application:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._router = build()
+        self._router = build(authorization.forms)
         self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,14 +61,11 @@ class Application:
         fault = backend.faults.pick(incoming.method, incoming.below_base, name, incoming.link({}))
         before = len(backend.world.vault.access)
         reply = await self._with_fault(incoming, operation, params, missing, fault)
-        if operation is not None and operation.context == "none" and name in {"create_token", "refresh_token"}:
-            self._count_token(incoming, reply, granted=len(backend.world.vault.access) > before)
+        self._count(incoming, name, reply, granted=len(backend.world.vault.access) > before)
         backend.stats.answered(name, reply.status)
         if backend.settings.latency and operation is not None and operation.context != "none":
             await anyio.sleep(backend.settings.latency)
-        number = f"sandbox-{next(self._numbers):08d}"
-        headers = {"X-Request-Id": number, **reply.headers}
-        return Reply(status=reply.status, body=reply.body, content_type=reply.content_type, headers=headers)
+        return reply.adding({"X-Request-Id": f"sandbox-{next(self._numbers):08d}"})
 
     async def _with_fault(
         self,
@@ -111,10 +108,7 @@ class Application:
             reply = _problem_reply(incoming, problem)
         except Invalid as invalid:
             reply = self._invalid_reply(invalid)
-        if not limit:
-            return reply
-        headers = {**limit, **reply.headers}
-        return Reply(status=reply.status, body=reply.body, content_type=reply.content_type, headers=headers)
+        return reply.adding(limit)
 
     def _call(
         self, incoming: Incoming, operation: Operation, params: dict[str, str], token: AccessToken | None
@@ -150,6 +144,8 @@ class Application:
             raise unauthenticated()
         if organization is not None:
             tenant = world.tenant(organization)
+            if operation.context == "application" and (token.kind, token.organization) != ("application", organization):
+                raise forbidden("You don't have application's permissions for this organization!")
             if token.organization != organization:
                 raise forbidden("You don't have permission to access this organization!")
             member = tenant.members.get(token.user_id or 0)
@@ -184,11 +180,7 @@ class Application:
 
     def _record(self, incoming: Incoming, name: str | None) -> None:
         if name in {"create_token", "refresh_token"}:
-            _, refresh = oauth.presented(incoming, self._backend.settings)
-            if refresh:
-                known = self._backend.world.vault.refresh.get(refresh)
-                self._backend.stats.presented[refresh] += 1
-                self._backend.stats.reuses += known is not None and known.spent
+            self._record_presented(oauth.presented(incoming, self._backend.settings))
         if self._backend.settings.record:
             self._backend.stats.received.append(
                 Received(
@@ -201,13 +193,32 @@ class Application:
                 )
             )
 
-    def _count_token(self, incoming: Incoming, reply: Reply, *, granted: bool) -> None:
-        grant, _ = oauth.presented(incoming, self._backend.settings)
-        data = reply.json()
-        code = data.get("error") if is_object(data) else None
-        ok = reply.status == 200 and granted
-        outcome = "ok" if ok else code if isinstance(code, str) else str(reply.status)
-        self._backend.stats.token_request(grant, outcome)
+    def _record_presented(self, presented: oauth.Presented) -> None:
+        stats = self._backend.stats
+        if presented.refresh_token:
+            known = self._backend.world.vault.refresh.get(presented.refresh_token)
+            stats.presented[presented.refresh_token] += 1
+            stats.reuses += known is not None and known.spent
+        if presented.code:
+            stats.codes[presented.code] += 1
+
+    def _count(self, incoming: Incoming, name: str | None, reply: Reply, *, granted: bool) -> None:
+        """Count what came of a visit or a token request. An answer that a fault put in its place counts as it is."""
+        stats = self._backend.stats
+        if name in {"authorize", "submit_authorization"}:
+            stats.authorization(reply.outcome or str(reply.status))
+        elif name == "create_application_user_token":
+            stats.user_token_request(_outcome(reply, granted=granted))
+        elif name in {"create_token", "refresh_token"}:
+            grant = oauth.presented(incoming, self._backend.settings).grant
+            stats.token_request(grant, _outcome(reply, granted=granted))
+
+
+def _outcome(reply: Reply, *, granted: bool) -> str:
+    data = reply.json()
+    code = data.get("error") if is_object(data) else None
+    ok = reply.status == 200 and granted
+    return "ok" if ok else code if isinstance(code, str) else str(reply.status)
 
 
 def _problem_reply(incoming: Incoming, problem: Problem) -> Reply:

@@ -8,6 +8,7 @@ from attrs import evolve
 from . import faults
 from .backend import Backend
 from .exchange import Incoming, Reply, json_reply
+from .records import is_list
 
 PREFIX = "_sandbox"
 Handler = Callable[[Backend, Incoming], Any]
@@ -84,13 +85,31 @@ def _settings(backend: Backend, incoming: Incoming) -> Any:
 
 
 def _logout(backend: Backend, incoming: Incoming) -> Any:
-    who = incoming.json_object().get("username", backend.credentials.username)
-    return {"revoked": backend.world.logout(who)}
+    """Log a user (an id or an email; the seeded one if none is named) out of the web app."""
+    return {"revoked": backend.world.logout(_user(backend, incoming))}
+
+
+def _user(backend: Backend, incoming: Incoming) -> Any:
+    named = incoming.json_object()
+    return named.get("user", named.get("username", backend.credentials.username))
 
 
 def _personal(backend: Backend, incoming: Incoming) -> Any:
-    who = incoming.json_object().get("username", backend.credentials.username)
+    who = _user(backend, incoming)
     return {"personal_token": backend.world.personal_token(who, life=backend.settings.personal_life).value}
+
+
+def _client(backend: Backend, incoming: Incoming) -> Any:
+    """Register an application: {"redirect_uris": [...], "name": ..., "public": true, "organization": ...}."""
+    wanted = {"organization": backend.credentials.organization, **incoming.json_object()}
+    uris, name, public = wanted.get("redirect_uris", []), wanted.get("name", "Application"), wanted.get("public", False)
+    if not is_list(uris) or not isinstance(name, str) or not isinstance(public, bool):
+        raise TypeError("redirect_uris is a list, name a text, public true or false")
+    unknown = sorted(set(wanted) - {"organization", "redirect_uris", "name", "public"})
+    if unknown:
+        raise ValueError(f"unknown keys {unknown}")
+    client = backend.world.add_client(organization=wanted["organization"], redirect_uris=uris, name=name, public=public)
+    return {"client_id": client.id, "client_secret": client.secret, "redirect_uris": list(client.redirect_uris)}
 
 
 def _revoke(backend: Backend, incoming: Incoming) -> Any:
@@ -114,5 +133,6 @@ _HANDLERS: dict[tuple[str, str], Handler] = {
     ("POST", "token-life"): _settings,
     ("POST", "logout"): _logout,
     ("POST", "personal-token"): _personal,
+    ("POST", "clients"): _client,
     ("POST", "revoke"): _revoke,
 }

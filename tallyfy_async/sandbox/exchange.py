@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
@@ -26,6 +26,8 @@ class Incoming:
     path: str
     segments: tuple[str, ...]
     prefixed: bool
+    query_string: str
+    """The query as it came, for readers with other rules."""
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
@@ -63,14 +65,15 @@ async def read(scope: Scope, receive: Receive) -> Incoming | None:
     path = raw.partition(b"?")[0].decode("ascii", "replace")
     segments = tuple(unquote(part) for part in path.strip("/").split("/")) if path.strip("/") else ()
     prefixed = segments[:1] == (BASE,)
-    text = scope.get("query_string", b"").decode("ascii", "replace").replace("+", "%2B")
+    text = scope.get("query_string", b"").decode("ascii", "replace")
     client = scope.get("client")
     return Incoming(
         method=scope["method"],
         path=path,
         segments=segments[1:] if prefixed else segments,
         prefixed=prefixed,
-        query=dict(parse_qsl(text, keep_blank_values=True)),
+        query_string=text,
+        query=dict(parse_qsl(text.replace("+", "%2B"), keep_blank_values=True)),
         headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
         body=body,
         client=client[0] if client else "in-process",
@@ -80,12 +83,17 @@ async def read(scope: Scope, receive: Receive) -> Incoming | None:
 
 @frozen(kw_only=True)
 class Reply:
-    """What goes back: status, body bytes, headers."""
+    """What goes back: status, body bytes, headers; and for the statistics, what came of a request in one word."""
 
     status: int = 200
     body: bytes = b""
     content_type: str | None = "application/json"
     headers: Mapping[str, str] = field(factory=dict[str, str])
+    outcome: str | None = None
+
+    def adding(self, headers: Mapping[str, str]) -> "Reply":
+        """Return this reply with more headers; its own win."""
+        return evolve(self, headers={**headers, **self.headers})
 
     def json(self) -> Any:
         """Return the decoded body, None when it is no JSON."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Final, Literal
 
-from attrs import define, field, fields, frozen
+from attrs import define, evolve, field, fields, frozen
 
 from .exchange import Reply, encode
 from .records import is_list, is_object
@@ -93,8 +93,7 @@ class Fault:
         """Merge the patch into the JSON of a reply, and add the headers."""
         data = reply.json()
         body = encode(merge(data, self.patch)) if is_object(data) and self.patch else reply.body
-        headers = {**reply.headers, **self.headers}
-        return Reply(status=reply.status, body=body, content_type=reply.content_type, headers=headers)
+        return evolve(reply, body=body, headers={**reply.headers, **self.headers})
 
 
 def merge(data: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,31 +2,34 @@
 
 import base64
 import binascii
+import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
+from attrs import frozen
+
+from .clients import Client
 from .exchange import Incoming, Reply, json_reply
+from .oauth_problems import (
+    CHECK_ALL,
+    GRANT_TEXT,
+    bad_parameter,
+    dead_code,
+    dead_refresh_token,
+    oauth_problem,
+    read_scopes,
+)
 from .problems import Problem, endpoint_not_found
 from .records import JsonObject, User
 from .router import Call, Routes
 from .settings import Settings
-from .tokens import SCOPES, AccessToken, RefreshToken
-from .world import Client
+from .tokens import AccessToken, AuthorizationCode, RefreshToken
 
 routes = Routes()
 Form = Mapping[str, str]
-_CHECK_ALL = "Check that all required parameters have been provided"
-_DESCRIPTIONS = {
-    "unsupported_grant_type": "The authorization grant type is not supported by the authorization server.",
-    "invalid_request": (
-        "The request is missing a required parameter, includes an invalid parameter value, "
-        "includes a parameter more than once, or is otherwise malformed."
-    ),
-    "invalid_client": "Client authentication failed",
-    "invalid_scope": "The requested scope is invalid, unknown, or malformed",
-    "invalid_grant": "The user credentials were incorrect.",
-}
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
 
 
 @routes.add("POST", "/oauth/token", "create_token", scope="none", context="none", scoped=False)
@@ -34,14 +37,9 @@ def create_token(call: Call) -> Reply:
     """Exchange a grant for tokens."""
     form = read_form(call.incoming, call.settings)
     grant = form.get("grant_type")
-    if grant not in {"password", "client_credentials", "refresh_token"}:
-        raise _error(call.settings, "unsupported_grant_type", hint=_CHECK_ALL)
-    client = _client(call, form)
-    if grant == "password":
-        return _password(call, form, client)
-    if grant == "client_credentials":
-        return _application(call, form, client)
-    return _refresh(call, form, client)
+    if grant is None or grant not in _GRANTS:
+        raise oauth_problem(call.settings, "unsupported_grant_type", hint=CHECK_ALL)
+    return _GRANTS[grant](call, form, _client(call, form, grant))
 
 
 @routes.add("POST", "/oauth/token/refresh", "refresh_token", scope="none", context="none", scoped=False)
@@ -52,7 +50,7 @@ def refresh_token(call: Call) -> Reply:
     if call.settings.refresh_path == "cookie":
         return Reply(body=b"Refreshed.", content_type="text/html; charset=UTF-8")
     form = read_form(call.incoming, call.settings)
-    return _refresh(call, form, _client(call, form))
+    return _refresh(call, form, _client(call, form, "refresh_token"))
 
 
 def read_form(incoming: Incoming, settings: Settings) -> dict[str, str]:
@@ -65,38 +63,37 @@ def read_form(incoming: Incoming, settings: Settings) -> dict[str, str]:
     return {}
 
 
-def presented(incoming: Incoming, settings: Settings) -> tuple[str, str | None]:
-    """Return grant type and refresh token of a token request, for the statistics."""
+@frozen(kw_only=True)
+class Presented:
+    """What a token request carried, for the statistics."""
+
+    grant: str
+    refresh_token: str | None
+    code: str | None
+
+
+def presented(incoming: Incoming, settings: Settings) -> Presented:
+    """Return what a token request carries."""
     form = read_form(incoming, settings) or _texts(incoming.json_object())
-    return form.get("grant_type") or "unknown", form.get("refresh_token")
+    return Presented(
+        grant=form.get("grant_type") or "unknown", refresh_token=form.get("refresh_token"), code=form.get("code")
+    )
 
 
 def _texts(data: JsonObject) -> dict[str, str]:
     return {name: value for name, value in data.items() if isinstance(value, str)}
 
 
-def _error(
-    settings: Settings, code: str, *, status: int = 400, hint: str | None = None, text: str | None = None
-) -> Problem:
-    description = text or _DESCRIPTIONS[code]
-    body = {"error": code, "error_description": description}
-    if hint:
-        body["hint"] = hint
-    if settings.league == 8:
-        body["message"] = description
-    return Problem(status, body)
-
-
-def _client(call: Call, form: Form) -> Client:
+def _client(call: Call, form: Form, grant: str) -> Client:
     """Authenticate the application. Both wordings of the sources are settings; ids that are not numeric fail early."""
     client_id, secret = _client_fields(call, form)
     if client_id is None:
-        raise _error(call.settings, "invalid_request", hint="Check the `client_id` parameter")
+        raise bad_parameter(call.settings, "client_id")
     if not client_id.isdigit():
         raise Problem(401, {"error": "invalid_client"})
     client = call.world.clients.get(client_id)
-    if client is None or not hmac.compare_digest(client.secret.encode(), (secret or "").encode()):
-        problem = _error(call.settings, "invalid_client", status=401)
+    if client is None or not client.admits(secret, grant):
+        problem = oauth_problem(call.settings, "invalid_client", status=401)
         if "authorization" in call.incoming.headers:
             problem.headers["WWW-Authenticate"] = 'Basic realm="OAuth"'
         raise problem
@@ -123,39 +120,25 @@ def _basic(text: str) -> tuple[str | None, str | None]:
     return name or None, secret
 
 
-def _scopes(call: Call, form: Form, allowed: frozenset[str] | None = None) -> frozenset[str]:
-    """Read the asked scopes; `allowed` are those of the token that is refreshed."""
-    asked = form.get("scope", "").split()
-    if not asked:
-        return allowed or frozenset({"*"})
-    for scope in asked:
-        known = scope == "*" or scope in SCOPES
-        if not known or (allowed is not None and "*" not in allowed and scope not in allowed):
-            raise _error(call.settings, "invalid_scope", hint=f"Check the `{scope}` scope")
-    return frozenset(asked)
-
-
 def _password(call: Call, form: Form, client: Client) -> Reply:
-    scopes = _scopes(call, form)
+    scopes = read_scopes(call.settings, form.get("scope"))
     for name in ("username", "password"):
         if not form.get(name):
-            raise _error(call.settings, "invalid_request", hint=f"Check the `{name}` parameter")
+            raise bad_parameter(call.settings, name)
     user = _login(call, form["username"], form["password"])
-    return _pair(call, client, user, scopes)
+    return _pair(call, client, user, scopes, user.home)
 
 
 def _login(call: Call, username: str, password: str) -> User:
-    for user in call.world.users.values():
-        if user.email == username.lower() and hmac.compare_digest(user.password.encode(), password.encode()):
-            member = call.world.tenants[user.home].members[user.id]
-            if member.status == "active":
-                return user
-    raise _error(call.settings, "invalid_grant")
+    user = call.world.authenticate(username, password)
+    if user is None or call.world.tenants[user.home].members[user.id].status != "active":
+        raise oauth_problem(call.settings, "invalid_grant")
+    return user
 
 
 def _application(call: Call, form: Form, client: Client) -> Reply:
     life = call.settings.application_life
-    scopes = _scopes(call, form)
+    scopes = read_scopes(call.settings, form.get("scope"))
     access = call.world.vault.issue(
         "application",
         user_id=None,
@@ -165,15 +148,15 @@ def _application(call: Call, form: Form, client: Client) -> Reply:
         now=call.world.clock(),
         life=life,
     )
-    return _tokens(access, None, life)
+    return token_reply(access, None, life)
 
 
 def _refresh(call: Call, form: Form, client: Client) -> Reply:
     """Rotate without a grace window: the old access token dies first, then the refresh token, then the pair is new."""
     if not form.get("refresh_token"):
-        raise _error(call.settings, "invalid_request", hint="Check the `refresh_token` parameter")
+        raise bad_parameter(call.settings, "refresh_token")
     old = _living(call, form["refresh_token"], client)
-    scopes = _scopes(call, form, old.access.scopes)
+    scopes = read_scopes(call.settings, form.get("scope"), old.access.scopes)
     settings = call.settings
     if settings.revoke_old_access_on_refresh:
         old.access.revoked = True
@@ -181,38 +164,76 @@ def _refresh(call: Call, form: Form, client: Client) -> Reply:
     keep = not settings.rotate_refresh or not settings.refresh_returns_refresh_token
     if not keep:
         old.spent = True
-        return _pair(call, client, user, scopes)
-    access = _issue(call, client, user, scopes)
+        return _pair(call, client, user, scopes, old.access.organization)
+    access = _issue(call, client, user, scopes, old.access.organization)
     old.access = access
-    return _tokens(access, old.value if settings.refresh_returns_refresh_token else None, settings.access_life)
+    return token_reply(access, old.value if settings.refresh_returns_refresh_token else None, settings.access_life)
 
 
 def _living(call: Call, value: str, client: Client) -> RefreshToken:
     token = call.world.vault.refresh.get(value)
     if token is None:
-        raise _dead(call.settings, "Cannot decrypt the refresh token")
+        raise dead_refresh_token(call.settings, "Cannot decrypt the refresh token")
     if token.access.client_id != client.id:
-        raise _dead(call.settings, "Token is not linked to client")
+        raise dead_refresh_token(call.settings, "Token is not linked to client")
     if call.world.clock() >= token.expires_at:
-        raise _dead(call.settings, "Token has expired")
+        raise dead_refresh_token(call.settings, "Token has expired")
     if token.spent:
-        raise _dead(call.settings, "Token has been revoked")
+        raise dead_refresh_token(call.settings, "Token has been revoked")
     return token
 
 
-def _dead(settings: Settings, hint: str) -> Problem:
-    """Say that a refresh token is dead in the words of either generation of the OAuth server."""
-    text = "The refresh token is invalid."
-    if settings.league == 8:
-        return _error(settings, "invalid_request", status=401, hint=hint, text=text)
-    return _error(settings, "invalid_grant", hint=hint, text=text)
+def _code(call: Call, form: Form, client: Client) -> Reply:
+    """Trade an authorization code in. Only success spends it: a wrong verifier leaves it alive, as league does."""
+    if not form.get("code"):
+        raise bad_parameter(call.settings, "code")
+    code = _usable(call, form, client)
+    _verify(call.settings, code, form.get("code_verifier"))
+    code.spent = True
+    return _pair(call, client, call.world.users[code.user_id], code.scopes, code.organization)
 
 
-def _issue(call: Call, client: Client, user: User, scopes: frozenset[str]) -> AccessToken:
+def _usable(call: Call, form: Form, client: Client) -> AuthorizationCode:
+    """Find a code in league's order of checks: known, young, unused, of this client, for this redirect URI."""
+    settings, code = call.settings, call.world.vault.codes.get(form["code"])
+    if code is None:
+        newer = "Cannot validate the provided authorization code"
+        raise dead_code(settings, "Cannot decrypt the authorization code" if settings.league == 8 else newer)
+    if call.world.clock() > code.expires_at:
+        raise dead_code(settings, "Authorization code has expired")
+    if code.spent:
+        raise dead_code(settings, "Authorization code has been revoked")
+    if code.client_id != client.id:
+        raise oauth_problem(settings, "invalid_request", hint="Authorization code was not issued to this client")
+    if not form.get("redirect_uri"):
+        raise bad_parameter(settings, "redirect_uri")
+    if form["redirect_uri"] != code.redirect_uri:
+        raise oauth_problem(settings, "invalid_request", hint="Invalid redirect URI")
+    return code
+
+
+def _verify(settings: Settings, code: AuthorizationCode, verifier: str | None) -> None:
+    """Check the PKCE verifier; one that nobody asked for is refused, against downgrades."""
+    if code.challenge is None:
+        if verifier:
+            hint = "code_verifier received when no code_challenge is present"
+            raise oauth_problem(settings, "invalid_request", hint=hint)
+        return
+    if not verifier:
+        raise bad_parameter(settings, "code_verifier")
+    if not _VERIFIER.match(verifier):
+        hint = "Code Verifier must follow the specifications of RFC-7636."
+        raise oauth_problem(settings, "invalid_request", hint=hint)
+    digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
+    if not hmac.compare_digest(digest, code.challenge.encode()):
+        raise oauth_problem(settings, "invalid_grant", hint="Failed to verify `code_verifier`.", text=GRANT_TEXT)
+
+
+def _issue(call: Call, client: Client, user: User, scopes: frozenset[str], organization: str) -> AccessToken:
     return call.world.vault.issue(
         "user",
         user_id=user.id,
-        organization=user.home,
+        organization=organization,
         client_id=client.id,
         scopes=scopes,
         now=call.world.clock(),
@@ -220,14 +241,23 @@ def _issue(call: Call, client: Client, user: User, scopes: frozenset[str]) -> Ac
     )
 
 
-def _pair(call: Call, client: Client, user: User, scopes: frozenset[str]) -> Reply:
-    access = _issue(call, client, user, scopes)
+def _pair(call: Call, client: Client, user: User, scopes: frozenset[str], organization: str) -> Reply:
+    access = _issue(call, client, user, scopes, organization)
     refresh = call.world.vault.issue_refresh(access, now=call.world.clock(), life=call.settings.refresh_life)
-    return _tokens(access, refresh.value, call.settings.access_life)
+    return token_reply(access, refresh.value, call.settings.access_life)
 
 
-def _tokens(access: AccessToken, refresh: str | None, life: float) -> Reply:
+def token_reply(access: AccessToken, refresh: str | None, life: float) -> Reply:
+    """Answer with tokens, never in a `data` envelope and never to be cached."""
     data: dict[str, object] = {"token_type": "Bearer", "expires_in": int(life), "access_token": access.value}
     if refresh is not None:
         data["refresh_token"] = refresh
     return json_reply(data, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
+
+
+_GRANTS = {
+    "password": _password,
+    "client_credentials": _application,
+    "refresh_token": _refresh,
+    "authorization_code": _code,
+}

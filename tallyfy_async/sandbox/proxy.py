@@ -28,6 +28,7 @@ _GONE = (
     OSError,
 )
 """What ends one connection and never the proxy."""
+_PAGE = "/oauth/authorize"
 
 
 @frozen(kw_only=True)
@@ -91,7 +92,7 @@ WEATHER: Mapping[Profile, tuple[Rule, ...]] = {
 
 
 class Proxy:
-    """The proxy's rules and counters; `url` is the base URL for API calls through it."""
+    """The proxy's rules and counters; `url` is the base URL for API calls through it, `authorize_url` the page's."""
 
     def __init__(self, host: str, port: int, seed: int = 0) -> None:
         self._target = (host, port)
@@ -100,6 +101,7 @@ class Proxy:
         self._weather: list[_Armed] = []
         self._spared: Counter[str] = Counter()
         self.url = ""
+        self.authorize_url = ""
         self.connections = 0
         self.requests = 0
         self.struck = 0
@@ -239,7 +241,8 @@ def proxying(
     proxy.add(*rules)
     with start_blocking_portal("asyncio") as portal:
         running, number = portal.start_task(proxy.run, *listen, name="tallyfy-sandbox-proxy")
-        proxy.url = f"http://{listen[0]}:{number}{base}"
+        origin = f"http://{listen[0]}:{number}"
+        proxy.url, proxy.authorize_url = f"{origin}{base}", f"{origin}{_PAGE}"
         try:
             yield proxy
         finally:

@@ -2,14 +2,16 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Self
 
 from attrs import evolve
 
-from . import control
+from . import authorization, control
 from .app import Application
 from .backend import Backend
+from .clients import Client
+from .exchange import BASE
 from .faults import Faults
 from .proxy import Proxy, Rule, proxying
 from .server import serving
@@ -17,7 +19,7 @@ from .settings import Credentials, Settings
 from .stats import Stats
 from .world import World
 
-IN_PROCESS_URL = "http://sandbox.localhost/api"
+IN_PROCESS_URL = f"http://sandbox.localhost/{BASE}"
 
 
 class Sandbox:
@@ -47,6 +49,16 @@ class Sandbox:
         return self._address is not None
 
     @property
+    def issuer(self) -> str:
+        """Return what `iss` says in answers of the authorization page: its origin."""
+        return self.url.removesuffix(f"/{BASE}")
+
+    @property
+    def authorize_url(self) -> str:
+        """Return the address of the authorization page; it lies beside the API, not below it."""
+        return self.issuer + authorization.PATH
+
+    @property
     def settings(self) -> Settings:
         """Return the settings in force."""
         return self._backend.settings
@@ -54,7 +66,7 @@ class Sandbox:
     @property
     def credentials(self) -> Credentials:
         """Return what a client needs to log in."""
-        return self._backend.credentials
+        return evolve(self._backend.credentials, authorize_url=self.authorize_url)
 
     @property
     def world(self) -> World:
@@ -73,7 +85,7 @@ class Sandbox:
 
     @property
     def token_lives(self) -> int:
-        """Count the access tokens that the token endpoint issued."""
+        """Count the access tokens that applications asked for, those of single members included."""
         return self.world.vault.issued
 
     @property
@@ -84,6 +96,21 @@ class Sandbox:
     def configure(self, **changes: Any) -> None:
         """Change settings while the sandbox runs; the seeded rows stay as they are."""
         self._backend.settings = evolve(self._backend.settings, **changes)
+
+    def add_client(
+        self,
+        *,
+        redirect_uris: Iterable[str] = (),
+        name: str = "Application",
+        public: bool = False,
+        organization: str | None = None,
+    ) -> Client:
+        """Register a further application, of the first organization unless told; a public one has no secret.
+
+        Raise ValueError for a redirect URI that cannot be registered or an unknown organization.
+        """
+        home = organization or self.credentials.organization
+        return self.world.add_client(organization=home, redirect_uris=redirect_uris, name=name, public=public)
 
     def truth(self, organization: str | None = None) -> dict[str, Any]:
         """Return the ids of every row: runs, tasks, archived_runs, archived_tasks, checklists, users."""
@@ -98,7 +125,7 @@ class Sandbox:
         """Serve over HTTP from a daemon thread until the block ends; `url` is the real one meanwhile."""
         with serving(self.app, host, port) as address:
             before = self.url, self._address
-            self.url, self._address = f"http://{address[0]}:{address[1]}/api", address
+            self.url, self._address = f"http://{address[0]}:{address[1]}/{BASE}", address
             try:
                 yield self
             finally:

@@ -3,14 +3,17 @@
 import random
 
 from . import catalog
+from .clients import Client
 from .records import Group, Member, Tag, User
 from .seed_runs import grow_oneoffs, grow_runs
 from .seed_templates import grow_templates
 from .settings import Credentials, Settings
-from .world import Client, Tenant, World
+from .world import Tenant, World
 
 DAY = 24 * 3600
 CLIENT_ID = "4242"
+PUBLIC_CLIENT_ID = "4343"
+REDIRECT_URIS = ("http://127.0.0.1/callback", "http://[::1]/callback", "https://app.example/callback")
 
 
 def grow(world: World, settings: Settings, seed: int) -> Credentials:
@@ -35,7 +38,13 @@ def grow(world: World, settings: Settings, seed: int) -> Credentials:
         user.password = password
     personal = world.personal_token(ada, life=settings.personal_life, rng=rng)
     secret = f"{rng.getrandbits(200):x}+/="
-    world.clients[CLIENT_ID] = Client(id=CLIENT_ID, secret=secret, organization=first.id)
+    for client_id, word, name in (
+        (CLIENT_ID, secret, "Engine Room"),
+        (PUBLIC_CLIENT_ID, None, "Engine Room for desktops"),
+    ):
+        world.clients[client_id] = Client(
+            id=client_id, secret=word, organization=first.id, name=name, redirect_uris=REDIRECT_URIS
+        )
     return Credentials(
         organization=first.id,
         client_id=CLIENT_ID,
@@ -43,6 +52,9 @@ def grow(world: World, settings: Settings, seed: int) -> Credentials:
         username=ada.email,
         password=password,
         personal_token=personal.value,
+        organizations=tuple(tenant.id for tenant in world.places(ada)),
+        public_client_id=PUBLIC_CLIENT_ID,
+        redirect_uris=REDIRECT_URIS,
     )
 
 

@@ -1,6 +1,6 @@
 """Every knob of the sandbox, as one frozen value."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -31,8 +31,21 @@ class Settings:
     application_life: float = 3600
     """Life of client_credentials tokens (seed 001)."""
     personal_life: float = 6 * MONTH
+    user_token_life: float = 3600
+    """Life of tokens that an application asks for a member (seed 001)."""
+    implicit_life: float = 840
+    """Life of tokens that the authorization page hands to the browser (seed 003)."""
+    implicit_delivery: Literal["fragment", "query"] = "fragment"
+    """Where such a token travels: after # as seed 003 says, or after ? as its example prints."""
+    code_life: float = 600
+    """Life of authorization codes: ten minutes, as Passport has it."""
+    require_pkce: bool = False
+    """Refuse authorization codes without PKCE to every client; clients without a secret need it always."""
+    send_iss: bool = False
+    """Add `iss` to the authorization response (RFC 9207)."""
     league: Literal[8, 9] = 9
-    """OAuth server generation; to a dead refresh token 8 answers 401 invalid_request, 9 answers 400 invalid_grant."""
+    """OAuth server generation; to a dead refresh token 8 answers 401 invalid_request, 9 answers 400 invalid_grant,
+    and to a dead authorization code 400 with the same two words."""
     rotate_refresh: bool = True
     """A refresh spends the refresh token and issues another one."""
     refresh_returns_refresh_token: bool = True
@@ -54,6 +67,9 @@ class Settings:
     rate_limit_code: bool = False
     """Add RATE_LIMIT_EXCEEDED to the body of a burst 429, as the hourly caps have it."""
     validation_style: Literal["docs", "laravel"] = "docs"
+    full_seats: int | None = None
+    """Administrators and standard members that an organization may have, invited ones included; None: any number."""
+    light_seats: int | None = None
     complete_twice: Literal["ok", "error"] = "ok"
     """Completing a completed task: `ok` changes nothing (server code), `error` answers 422 (documentation)."""
 
@@ -98,6 +114,10 @@ def _fits(value: object, hint: Any) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
 
 
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
 def _mask(value: str) -> str:
     return "'***'" if value else "''"
 
@@ -112,3 +132,11 @@ class Credentials:
     username: str
     password: str = field(repr=_mask)
     personal_token: str = field(repr=_mask)
+    organizations: tuple[str, ...] = field(default=(), converter=_texts)
+    """Every organization of the user; `organization` is the first."""
+    public_client_id: str = ""
+    """The client without a secret, for desktop programs."""
+    redirect_uris: tuple[str, ...] = field(default=(), converter=_texts)
+    """Registered for both clients. On loopback addresses any port will do."""
+    authorize_url: str = ""
+    """The page on which a browser logs in."""

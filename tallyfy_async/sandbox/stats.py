@@ -37,6 +37,14 @@ class Stats:
         """Grant type -> outcome (`ok`, an OAuth error code, or a status) -> requests."""
         self.presented: Counter[str] = Counter()
         """Refresh token -> token requests that carried it, whatever became of them."""
+        self.codes: Counter[str] = Counter()
+        """Authorization code -> token requests that carried it."""
+        self.user_token_requests: Counter[str] = Counter()
+        """Outcome (`ok` or a status) -> requests of an application for a token of one member."""
+        self.authorizations: Counter[str] = Counter()
+        """Outcome -> requests to the authorization page: `login` and `consent` (the form was shown), `wrong_password`,
+        `no_organization`, `expired` (an old or forged form), `refused` (error page), `code` and `token` (granted), an
+        OAuth error code that was sent back, or a status."""
         self.reuses = 0
         """Refresh tokens that came again after they were spent."""
         self.concurrency = 0
@@ -47,6 +55,16 @@ class Stats:
     def presented_twice(self) -> int:
         """Count the refresh tokens that were sent in more than one token request."""
         return sum(1 for times in self.presented.values() if times > 1)
+
+    @property
+    def codes_presented_twice(self) -> int:
+        """Count the authorization codes that were sent in more than one token request."""
+        return sum(1 for times in self.codes.values() if times > 1)
+
+    @property
+    def authorization_requests(self) -> int:
+        """Count the browsers that were sent to the authorization page."""
+        return self.by_operation["authorize"]
 
     @property
     def token_total(self) -> int:
@@ -77,6 +95,16 @@ class Stats:
         with self._lock:
             self.token_requests[grant][outcome] += 1
 
+    def user_token_request(self, outcome: str) -> None:
+        """Count a request for a token of one member by what came of it."""
+        with self._lock:
+            self.user_token_requests[outcome] += 1
+
+    def authorization(self, outcome: str) -> None:
+        """Count a request to the authorization page by what came of it."""
+        with self._lock:
+            self.authorizations[outcome] += 1
+
     def as_dict(self) -> dict[str, Any]:
         """Return the counters as plain values, without secrets."""
         return {
@@ -87,6 +115,10 @@ class Stats:
             "token_total": self.token_total,
             "reuses": self.reuses,
             "presented_twice": self.presented_twice,
+            "codes_presented_twice": self.codes_presented_twice,
+            "authorization_requests": self.authorization_requests,
+            "authorizations": dict(self.authorizations),
+            "user_token_requests": dict(self.user_token_requests),
             "concurrency": self.concurrency,
             "max_concurrency": self.max_concurrency,
         }

@@ -8,9 +8,11 @@ from typing import Literal
 
 from attrs import define, field
 
-Kind = Literal["user", "application", "personal"]
+Kind = Literal["user", "application", "personal", "implicit"]
 SCOPES = frozenset({"organization", "account", "template", "process"})
 """The scopes of seed 000; `*` stands for all of them."""
+_LIVES: frozenset[Kind] = frozenset({"user", "application"})
+"""Tokens that cost a token request; personal and implicit ones come from the browser."""
 
 
 @define(kw_only=True, eq=False)
@@ -47,6 +49,22 @@ class RefreshToken:
     spent: bool = False
 
 
+@define(kw_only=True, eq=False)
+class AuthorizationCode:
+    """An issued authorization code and what it was asked for."""
+
+    value: str = field(repr=False)
+    client_id: str
+    redirect_uri: str
+    user_id: int
+    organization: str
+    scopes: frozenset[str]
+    challenge: str | None = field(repr=False)
+    """The PKCE challenge (S256), if the request had one."""
+    expires_at: float
+    spent: bool = False
+
+
 def jwt_like(claims: dict[str, object], rng: random.Random | None = None) -> str:
     """Make a string of the size and form of an RS256 JWT (about 1 kB). Nobody can verify it: clients see no inside."""
 
@@ -65,8 +83,9 @@ class Vault:
     def __init__(self) -> None:
         self.access: dict[str, AccessToken] = {}
         self.refresh: dict[str, RefreshToken] = {}
+        self.codes: dict[str, AuthorizationCode] = {}
         self.issued = 0
-        """Access tokens issued by the token endpoint."""
+        """Access tokens that an application asked for: issued by the token endpoint, or for one member."""
 
     def issue(
         self,
@@ -94,7 +113,7 @@ class Vault:
             expires_at=now + life,
         )
         self.access[token.value] = token
-        self.issued += kind != "personal"
+        self.issued += kind in _LIVES
         return token
 
     def issue_refresh(self, access: AccessToken, *, now: float, life: float) -> RefreshToken:
@@ -102,6 +121,31 @@ class Vault:
         token = RefreshToken(value="def50200" + secrets.token_hex(300), access=access, expires_at=now + life)
         self.refresh[token.value] = token
         return token
+
+    def issue_code(
+        self,
+        *,
+        client_id: str,
+        redirect_uri: str,
+        user_id: int,
+        organization: str,
+        scopes: frozenset[str],
+        challenge: str | None,
+        expires_at: float,
+    ) -> AuthorizationCode:
+        """Make an authorization code: an opaque blob of the size that league's encryption gives."""
+        code = AuthorizationCode(
+            value="def50200" + secrets.token_hex(300),
+            client_id=client_id,
+            redirect_uri=redirect_uri,
+            user_id=user_id,
+            organization=organization,
+            scopes=scopes,
+            challenge=challenge,
+            expires_at=expires_at,
+        )
+        self.codes[code.value] = code
+        return code
 
     def revoke_personal(self, user_id: int) -> int:
         """Kill the personal tokens of a user, as a logout from the web app does (seed 002); return how many died."""
@@ -119,5 +163,5 @@ class Vault:
 
     @property
     def lives_used(self) -> int:
-        """Count the access tokens of the token endpoint with which at least one API call was accepted."""
-        return sum(1 for t in self.access.values() if t.uses and t.kind != "personal")
+        """Count the lives with which at least one API call was accepted."""
+        return sum(1 for t in self.access.values() if t.uses and t.kind in _LIVES)

@@ -3,14 +3,18 @@
 The state machines are functions over a Tenant, by noun: runs.py and tasks.py.
 """
 
+import hmac
 import random
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from attrs import define, field
 
+from .clients import Client, check_redirect_uris
 from .problems import resource_not_found
 from .records import Checklist, Group, Member, Run, Tag, Task, User
+from .signing import Signer
 from .tokens import AccessToken, Vault
 
 
@@ -81,15 +85,6 @@ class Tenant:
         return sorted((self.tasks[i] for i in run.task_ids), key=lambda task: task.position)
 
 
-@define(kw_only=True)
-class Client:
-    """A registered application. Change `secret` to rotate it."""
-
-    id: str
-    secret: str = field(repr=False)
-    organization: str
-
-
 class World:
     """Everything the sandbox knows.
 
@@ -103,6 +98,7 @@ class World:
         self.users: dict[int, User] = {}
         self.clients: dict[str, Client] = {}
         self.vault = Vault()
+        self.signer = Signer()
         self.launched = 0
         self.completed = 0
 
@@ -128,6 +124,39 @@ class World:
             if who in (user.id, user.email):
                 return user
         raise KeyError(who)
+
+    def authenticate(self, email: str, password: str) -> User | None:
+        """Find the user whose email and password these are."""
+        for user in self.users.values():
+            if user.email == email.lower() and hmac.compare_digest(user.password.encode(), password.encode()):
+                return user
+        return None
+
+    def places(self, user: User) -> list[Tenant]:
+        """List the organizations in which a user is active, the one they are logged in to first."""
+        tenants = [t for t in self.tenants.values() if user.id in t.members and t.members[user.id].status == "active"]
+        return sorted(tenants, key=lambda tenant: tenant.id != user.home)
+
+    def add_client(
+        self,
+        *,
+        organization: str,
+        redirect_uris: Iterable[object] = (),
+        name: str = "Application",
+        public: bool = False,
+    ) -> Client:
+        """Register an application; a public one has no secret. Raise ValueError for what cannot be registered."""
+        if organization not in self.tenants:
+            raise ValueError(f"there is no organization {organization!r}")
+        client = Client(
+            id=str(1 + max(map(int, self.clients), default=0)),
+            secret=None if public else f"{secrets.token_hex(25)}+/=",
+            organization=organization,
+            name=name,
+            redirect_uris=check_redirect_uris(redirect_uris),
+        )
+        self.clients[client.id] = client
+        return client
 
     def logout(self, who: int | str | User) -> int:
         """Log a user out of the web app: their personal tokens die at once (seed 002). Return how many died."""

@@ -12,6 +12,8 @@ import yaml
 
 from tallyfy_async.sandbox.routes import build
 
+from .browser import Visit, arrived
+
 if TYPE_CHECKING:
     from .conftest import Api
 
@@ -154,6 +156,32 @@ async def test_writes_fit_the_schemas(api: Api) -> None:
     check("update_run", await api.call("PUT", path, json={"name": "x"}))
     check("archive_run", await api.call("DELETE", path))
     check("activate_run", await api.call("PUT", f"{path}/activate"))
+
+
+async def test_authorization_and_applications_fit_the_schemas(api: Api) -> None:
+    answers = operations()["authorize"][2]["responses"]
+    visit = Visit(api)
+    page, grant = await visit.open(), await visit.answer()
+    assert page.headers["content-type"].partition(";")[0] in answers[str(page.status_code)]["content"]
+    assert set(answers[str(grant.status_code)]["headers"]) == {"Location"}
+    check("authorize", await Visit(api, client_id="1").open(accept="application/json"))
+    code = {"code": arrived(grant)["code"], "redirect_uri": visit.query["redirect_uri"]}
+    for _ in range(2):
+        check("create_token", await api.form(grant_type="authorization_code", **code))
+    mine = api.sandbox.credentials
+    path = f"/applications/{mine.organization}/users"
+    new = {"first_name": "Eve", "last_name": "Hopper", "email": "eve@analytical-engines.com"}
+    for _ in range(2):
+        check("create_application_user", await api.call("POST", path, json=new))
+        for email in (mine.username, "nobody@nowhere.org"):
+            check("create_application_user_token", await api.call("POST", f"{path}/{email}/token"))
+        api.token = (await api.form(grant_type="client_credentials")).json()["access_token"]
+    check("create_application_user", await api.call("POST", path, json=new))
+    api.sandbox.configure(full_seats=0)
+    check("create_application_user", await api.call("POST", path, json=new | {"email": "eva@analytical-engines.com"}))
+    api.tenant.members.pop(1002)
+    outside = api.sandbox.world.users[1002].email
+    check("create_application_user_token", await api.call("POST", f"{path}/{outside}/token"))
 
 
 async def test_tokens_and_errors_fit_the_schemas(api: Api) -> None:

@@ -13,6 +13,7 @@ from tallyfy_async.sandbox import Settings
 from tallyfy_async.sandbox.__main__ import main, parser
 
 KEYS = {"url", "organization", "client_id", "client_secret", "username", "password", "personal_token"}
+KEYS |= {"authorize_url", "organizations", "public_client_id", "redirect_uris"}
 SMALL = ("--runs", "5", "--tasks", "60", "--users", "5")
 
 
@@ -42,6 +43,9 @@ def test_one_line_of_json_then_service_then_a_clean_end(number: signal.Signals) 
         runs = httpx.get(f"{mine['url']}/organizations/{mine['organization']}/runs?archived=true", headers=headers)
         assert runs.json()["meta"]["pagination"]["total"] == 5
         root = mine["url"].removesuffix("/api")
+        assert mine["authorize_url"] == f"{root}/oauth/authorize"
+        visit = {"client_id": mine["client_id"], "response_type": "code", "redirect_uri": mine["redirect_uris"][0]}
+        assert "<form" in httpx.get(mine["authorize_url"], params=visit).text
         assert len(httpx.get(f"{root}/_sandbox/truth").json()["tasks"]) == 60
     finally:
         process.send_signal(number)
