@@ -16,7 +16,20 @@ from benchmarks.harness import Line, Row, RowError
 from benchmarks.rows import all_rows
 
 _HEADER = ("row", "case", "ours", "peer", "ratio", "round by round", "goal", "")
-_VERSIONS = ("anyio", "attrs", "cattrs", "httpcore", "httpx", "tenacity", "tallyfy", "trio")
+_VERSIONS = (
+    "anyio",
+    "attrs",
+    "authlib",
+    "cattrs",
+    "cryptography",
+    "httpcore",
+    "httpx",
+    "httpx-auth",
+    "redis",
+    "tallyfy",
+    "tenacity",
+    "trio",
+)
 
 
 def main(arguments: Sequence[str] | None = None, rows: Mapping[str, Row] | None = None) -> int:
@@ -68,7 +81,7 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def _cells(line: Line) -> tuple[str, ...]:
-    unit = line.unit if line.ratio is None else "x"
+    unit = line.unit if line.alone else "x"
     lowest, highest = line.range
     return (
         line.row,
@@ -94,7 +107,8 @@ def document(lines: Sequence[Line], failures: Mapping[str, str]) -> dict[str, An
 
 
 def _entry(line: Line) -> dict[str, Any]:
-    goal = None if line.goal is None else {"sense": line.goal.sense, "bound": line.goal.bound}
+    of = "ours" if line.alone else "ratio"
+    goal = None if line.goal is None else {"of": of, "sense": line.goal.sense, "bound": line.goal.bound}
     return {
         "row": line.row,
         "case": line.case,

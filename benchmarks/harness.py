@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import Any, Literal, TypeVar
 
 from attrs import frozen
 
 ROOT = Path(__file__).parents[1]
+
+T = TypeVar("T")
 
 Samples = tuple[float, ...]
 
@@ -28,10 +34,18 @@ class RowError(Exception):
 
 @frozen
 class Goal:
-    """A bound of a line's judged figure: ``Goal(0.7)`` is at most 0.7, ``Goal(2, ">=")`` at least 2."""
+    """A bound of a line's judged figure: ``Goal(0.7)`` is at most 0.7, ``Goal(2, ">=")`` at least 2.
+
+    Attributes:
+        bound: the bound itself is good enough.
+        sense: on which side of it a figure is good.
+        alone: bounds our figure even where there is a peer; the ratio otherwise.
+
+    """
 
     bound: float
     sense: Literal["<=", ">="] = "<="
+    alone: bool = False
 
     def met_by(self, figure: float) -> bool:
         """Whether a figure keeps the bound."""
@@ -48,7 +62,8 @@ class Line:
         unit: of the samples.
         ours: the package's figures, one a round.
         peer: the peer's, in the same order; empty where the figure stands for itself.
-        best: which of the figures counts: the smallest of times, the largest of rates and of memory.
+        best: which of the figures counts: the smallest of times, the largest of rates, of memory and of what should
+            not happen at all.
         goal: bound of the ratio, or of our figure where there is no peer; None for information.
 
     """
@@ -63,18 +78,28 @@ class Line:
 
     @property
     def ratio(self) -> float | None:
-        """Our best figure over the peer's, None without a peer."""
-        return self.best(self.ours) / self.best(self.peer) if self.peer else None
+        """Our best figure over the peer's, None without a peer and where the peer's is 0."""
+        theirs = self.best(self.peer) if self.peer else 0
+        return self.best(self.ours) / theirs if theirs else None
+
+    @property
+    def alone(self) -> bool:
+        """Whether our figure is judged, not the ratio."""
+        return not self.peer or (self.goal is not None and self.goal.alone)
 
     @property
     def judged(self) -> float:
         """The figure that the goal bounds."""
-        return self.best(self.ours) if self.ratio is None else self.ratio
+        if self.alone:
+            return self.best(self.ours)
+        return math.inf if self.ratio is None else self.ratio
 
     @property
     def range(self) -> tuple[float, float]:
         """The smallest and the largest of the judged figure, round by round: how noisy the run was."""
-        rounds = [a / b for a, b in zip(self.ours, self.peer, strict=True)] if self.peer else self.ours
+        if self.alone:
+            return min(self.ours), max(self.ours)
+        rounds = [a / b if b else math.inf for a, b in zip(self.ours, self.peer, strict=True)]
         return min(rounds), max(rounds)
 
     @property
@@ -89,11 +114,11 @@ Row = Callable[[int], Iterable[Line]]
 """Measures with at least so many rounds a figure."""
 
 
-def alternate(rounds: int, *sides: Callable[[], float]) -> list[Samples]:
+def alternate(rounds: int, *sides: Callable[[], T]) -> list[tuple[T, ...]]:
     """Call the sides in turns, forwards and backwards, ``rounds`` times after one that does not count."""
     for side in sides:
         side()
-    taken: list[list[float]] = [[] for _ in sides]
+    taken: list[list[T]] = [[] for _ in sides]
     for number in range(rounds):
         for at in range(len(sides)) if number % 2 else reversed(range(len(sides))):
             taken[at].append(sides[at]())
@@ -134,22 +159,49 @@ def in_fresh(function: Callable[..., Any], *arguments: str) -> Any:
     return fresh(code, *arguments)
 
 
+def peer(module: str) -> ModuleType:
+    """Import a peer; raise RowError where it is not installed."""
+    try:
+        with warnings.catch_warnings(record=True):  # of the packages that a peer uses, against its own filters
+            return importlib.import_module(module)
+    except ImportError as error:
+        msg = f"the peer {module.partition('.')[0]} cannot be imported: {error}"
+        raise RowError(msg) from error
+
+
 @contextmanager
-def server() -> Generator[str]:
-    """Run :mod:`benchmarks.server` in another process; give its URL."""
+def running(module: str, *arguments: str) -> Generator[subprocess.Popen[str]]:
+    """Run a module as a process that talks over pipes; end it at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.server"], cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with process:
         try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                msg = "the benchmark server did not start"
-                raise RowError(msg)
-            yield line.strip()
+            yield process
         finally:
             process.terminate()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """Return the next line that a process prints; raise RowError where it ended instead."""
+    assert process.stdout is not None
+    line = process.stdout.readline().strip()
+    if not line:
+        msg = "a process of the benchmark ended without a word"
+        raise RowError(msg)
+    return line
+
+
+@contextmanager
+def server() -> Generator[str]:
+    """Run :mod:`benchmarks.server` in another process; give its URL."""
+    with running("benchmarks.server") as process:
+        yield line_of(process)
 
 
 def peak_memory() -> int:

@@ -4,8 +4,12 @@
 
 * ``GET …?page=N``: page N of ``PAGES`` pages of 100 tasks, from :mod:`benchmarks.payload`;
 * ``GET …/me``: one user;
-* ``POST …``: a token after 50 ms: one that is expired already for a login, one that lives an hour for a refresh.
-  ``GET …/refreshes`` returns how many refreshes there were.
+* ``POST …``: the answer of an authority to a token request, after 50 ms.
+
+Below ``/FIRST/THEN/NAME`` lives an authority of its own (:mod:`benchmarks.authority`), made when it is first named,
+whose logins bring tokens of FIRST seconds and whose refreshes bring tokens of THEN. ``GET /FIRST/THEN/NAME/counts``
+tells what it saw, and other requests below it need one of its tokens. Everywhere else no token is checked, a login
+brings a token that is expired already, and a refresh one of an hour.
 """
 
 from __future__ import annotations
@@ -13,11 +17,14 @@ from __future__ import annotations
 import json
 import re
 import socket
+from urllib.parse import parse_qsl
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
+from attrs import asdict
 
+from benchmarks.authority import Authority
 from benchmarks.payload import USER, Pages
 
 PAGES = 1_000
@@ -25,6 +32,8 @@ TOKEN_DELAY = 0.05
 
 _PAGE = re.compile(rb"[?&]page=(\d+)")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_BEARER = re.compile(rb"\r\nauthorization: *bearer +([^\r]*)", re.IGNORECASE)
+_AUTHORITY = re.compile(rb"/(\d+)/(\d+)/\w+")
 
 
 class Server:
@@ -32,7 +41,8 @@ class Server:
 
     def __init__(self) -> None:
         self.pages = Pages(PAGES)
-        self.refreshes = 0
+        self.anybody = Authority()
+        self.authorities: dict[bytes, Authority] = {}
 
     async def serve(self, stream: SocketStream) -> None:
         """Answer the requests of one connection, one after another, until the client leaves."""
@@ -51,27 +61,41 @@ class Server:
     async def answer(self, head: bytes, body: bytes) -> bytes:
         """Return the whole reply to a request."""
         method, target, _ = head.split(b" ", 2)
+        authority = self.authority(target)
         if method == b"POST":
-            return await self.token(body)
-        if target.endswith(b"/refreshes"):
-            return reply(json.dumps(self.refreshes).encode())
+            return await token(authority or self.anybody, body)
+        if authority is not None:
+            if target.endswith(b"/counts"):
+                return reply(json.dumps(asdict(authority.counts)).encode())
+            bearer = _BEARER.search(head)
+            if not authority.admits(bearer[1].decode("latin-1") if bearer else ""):
+                return reply(b'{"message":"Unauthenticated."}', "401 Unauthorized")
         if page := _PAGE.search(target):
             return reply(self.pages.encode(int(page[1])))
         return reply(USER)
 
-    async def token(self, body: bytes) -> bytes:
-        """Return a token, after a while."""
-        await anyio.sleep(TOKEN_DELAY)
-        refreshing = b"grant_type=refresh_token" in body
-        self.refreshes += refreshing
-        life = 3_600 if refreshing else 0
-        token = {"access_token": "a" * 900, "refresh_token": "r" * 600, "token_type": "Bearer", "expires_in": life}
-        return reply(json.dumps(token).encode())
+    def authority(self, target: bytes) -> Authority | None:
+        """Return the authority that a path lies below, None where it lies below none."""
+        named = _AUTHORITY.match(target)
+        if named is None:
+            return None
+        if named[0] not in self.authorities:
+            self.authorities[named[0]] = Authority(int(named[1]), int(named[2]))
+        return self.authorities[named[0]]
 
 
-def reply(body: bytes) -> bytes:
+async def token(authority: Authority, body: bytes) -> bytes:
+    """Return the authority's answer to a token request, after a while."""
+    form = dict(parse_qsl(body.decode("latin-1")))
+    authority.note(form)
+    await anyio.sleep(TOKEN_DELAY)
+    status, content = authority.answer(form)
+    return reply(json.dumps(content).encode(), "200 OK" if status == 200 else "400 Bad Request")
+
+
+def reply(body: bytes, status: str = "200 OK") -> bytes:
     """Return an HTTP/1.1 reply with a JSON body."""
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 

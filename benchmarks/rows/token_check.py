@@ -1,31 +1,36 @@
 """The look at the token that every call takes, against awaiting a coroutine that does nothing.
 
-``TokenManager.peek`` is called inside a running coroutine, on a manager that holds a token of an hour, with the real
-clock; awaiting ``TokenManager.get`` is shown as information. The cost of the loop around it is taken off both sides.
+``TokenManager.peek`` is called inside a running coroutine, on a manager that found a token of an hour in its store, in
+memory, in a file or on a Redis server, with the real clock; awaiting ``TokenManager.get`` is shown as information. The
+cost of the loop around it is taken off both sides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 from time import perf_counter, time
 from typing import Any
 
 import anyio
 
-from benchmarks.harness import Goal, Line, alternate, quietest
+from benchmarks.harness import Goal, Line, RowError, alternate, quietest
+from benchmarks.redis_server import redis_if_any
+from benchmarks.storm import OpenStore, in_files, in_memory, in_redis
 from tallyfy_async.auth.grants import StaticToken
-from tallyfy_async.auth.oauth_client import TokenRequest
 from tallyfy_async.auth.manager import TokenManager
-from tallyfy_async.auth.stores.memory import MemoryStore
+from tallyfy_async.auth.oauth_client import TokenRequest
+from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.auth.token import Token
 from tallyfy_async.transport.clock import SystemClock
 
 _TIMES = 10_000
 
 
-async def _manager() -> TokenManager:
+async def _manager(store: TokenStore) -> TokenManager:
     """Return a manager that found a token of an hour in its store."""
-    store, clock = MemoryStore(), SystemClock()
+    clock = SystemClock()
     token = Token(access_token="a" * 900, issued_at=time(), lifetime=3_600.0)
     await store.save("key", token, expected=None)
 
@@ -49,8 +54,8 @@ async def _empty() -> float:
     return perf_counter() - started
 
 
-async def _peek() -> float:
-    peek = (await _manager()).peek
+async def _peek(manager: TokenManager) -> float:
+    peek = manager.peek
     started = perf_counter()
     for _ in range(_TIMES):
         peek()
@@ -64,23 +69,44 @@ async def _await(function: Callable[[], Awaitable[Any]]) -> float:
     return perf_counter() - started
 
 
-async def _get() -> float:
-    return await _await((await _manager()).get)
+async def _get(manager: TokenManager) -> float:
+    return await _await(manager.get)
 
 
-def _each(run: Callable[..., Awaitable[float]], *arguments: Any) -> Callable[[], float]:
-    """Return a measurement in microseconds for each turn, less the loop's own."""
+async def _each(run: Callable[..., Awaitable[float]], *arguments: Any) -> float:
+    """Return microseconds for each turn, less the loop's own."""
+    return (await quietest(run, *arguments) - await quietest(_empty)) / _TIMES * 1e6
 
+
+async def _with(open_store: OpenStore, run: Callable[[TokenManager], Awaitable[float]]) -> float:
+    async with open_store() as store:
+        return await _each(run, await _manager(store))
+
+
+def _run(work: Callable[..., Awaitable[float]], *arguments: Any) -> Callable[[], float]:
     async def measured() -> float:
-        return (await quietest(run, *arguments) - await quietest(_empty)) / _TIMES * 1e6
+        return await work(*arguments)
 
     return lambda: anyio.run(measured)
 
 
 def measure(rounds: int) -> Iterator[Line]:
-    """Measure the token check."""
-    peek, get, nothing = alternate(rounds, _each(_peek), _each(_get), _each(_await, _nothing))
-    yield Line(
-        row="token_check", case="peek, against an awaited no-op", unit="us", ours=peek, peer=nothing, goal=Goal(3)
-    )
-    yield Line(row="token_check", case="await get(), against an awaited no-op", unit="us", ours=get, peer=nothing)
+    """Measure the token check with each store."""
+    with ExitStack() as stack:
+        stores = {"memory": in_memory, "file": in_files(stack.enter_context(TemporaryDirectory(prefix="benchmarks-")))}
+        redis = redis_if_any(stack)
+        if isinstance(redis, str):
+            stores["redis"] = in_redis(redis)
+        nothing, get, *peeks = alternate(
+            rounds,
+            _run(_each, _await, _nothing),
+            _run(_with, in_memory, _get),
+            *(_run(_with, store, _peek) for store in stores.values()),
+        )
+    row, unit = "token_check", "us"
+    for store, peek in zip(stores, peeks, strict=True):
+        case = f"peek, {store} store, against an awaited no-op"
+        yield Line(row=row, case=case, unit=unit, ours=peek, peer=nothing, goal=Goal(3))
+    yield Line(row=row, case="await get(), against an awaited no-op", unit=unit, ours=get, peer=nothing)
+    if isinstance(redis, RowError):
+        raise redis
