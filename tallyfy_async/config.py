@@ -19,7 +19,7 @@ from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.engine.policy import RetryPolicy
 from tallyfy_async.errors import ConfigurationError
-from tallyfy_async.protocol.origin import checked_url, is_insecure, origin_of
+from tallyfy_async.protocol.origin import checked_base, checked_url, is_insecure, origin_of
 from tallyfy_async.protocol.redaction import Secret
 from tallyfy_async.telemetry import Hooks
 from tallyfy_async.transport.clock import Clock, SystemClock
@@ -210,7 +210,7 @@ class ClientConfig:
         def checked(name: str, url: str) -> str:
             return checked_url(name, url, allow_insecure_http=self.allow_insecure_http)
 
-        base = checked("base_url", self.base_url)
+        base = checked_base("base_url", self.base_url, allow_insecure_http=self.allow_insecure_http)
         token = checked("token_url", self.token_url if self.token_url is not None else f"{base}/oauth/token")
         refresh = checked("refresh_url", self.refresh_url if self.refresh_url is not None else token)
         for grant in (self.auth, *self.organizations.values()):

@@ -82,6 +82,7 @@ class TokenManager:
     guard: LoopGuard
     _renewal: Renewal
     _lock: anyio.Lock = field(factory=partial(anyio.Lock, fast_acquire=True), init=False)
+    _replacing: anyio.Lock = field(factory=anyio.Lock, init=False)
     _held: Held | None = field(default=None, init=False)
     _landed: int = field(default=0, init=False)
     _failure: TallyfyError | None = field(default=None, init=False)
@@ -205,11 +206,12 @@ class TokenManager:
         await self._replace(None)
 
     async def _replace(self, token: Token | None) -> Token:
-        self._check_open()
-        known = 0 if self._held is None else self._held.token.generation
-        return await run_in_child(partial(self._put, token, known), shield=True)
+        async with self._replacing:
+            self._check_open()
+            return await run_in_child(partial(self._put, token), shield=True)
 
-    async def _put(self, token: Token | None, known: int) -> Token:
+    async def _put(self, token: Token | None) -> Token:
+        known = 0 if self._held is None else self._held.token.generation
         stored = await self._renewal.replace(token, known)
         self._replaced += 1
         self._held = None
@@ -218,10 +220,10 @@ class TokenManager:
         return stored
 
     async def aclose(self) -> None:
-        """Let a renewal that is under way end and be stored, within its own time limit; refuse every other."""
+        """Let what is under way end and be stored, within its own time limit; refuse everything else."""
         self._closed = True
         with self.clock.timeout(self._renewal.limit):
-            async with self._lock:
+            async with self._replacing, self._lock:
                 await self._renewal.write()
 
     async def _renew(self, rejected: int | None) -> Token:

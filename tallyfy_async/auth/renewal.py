@@ -42,7 +42,7 @@ _SPENT = (
     "the answer to a token request was lost: its refresh token or code may be spent and is not sent again. "
     "Log in again, or set replay_refresh=True where the server grants a grace time"
 )
-_TOO_LATE = "the lock of the token store came too late to ask for a token within the time limit; nothing was sent"
+_TOO_LATE = "the token store took too long to ask for a token within the time limit; nothing was sent"
 _OVERTAKEN = "the stored token changed while its lock was held; nothing was sent: call again"
 _REPLACED = "the stored token was replaced while a new one was asked for, and needs a renewal itself: call again"
 _DEAD = "the refresh token or code is dead: log in again"
@@ -97,6 +97,7 @@ class Renewal:
         requests: token requests sent so far.
         seen: the record that the last renewal began with.
         unwritten: a token that the server gave and the store did not take yet.
+        unspent: a record that we marked and whose refresh token was not spent, until the store has it without the mark.
 
     """
 
@@ -110,6 +111,7 @@ class Renewal:
     requests: int = 0
     seen: Token | None = None
     unwritten: Token | None = None
+    unspent: Token | None = None
 
     @property
     def limit(self) -> float:
@@ -175,11 +177,12 @@ class Renewal:
         return StoreLockTimeoutError(f"the token store did not answer within {self.limit:g} s")
 
     async def _renew(self, stored: Token | None, known: Token | None, rejected: int | None, deadline: float) -> Renewed:
+        if known is not None and self.unspent is not None and known == self.unspent.mark(presented=True):
+            known = self.unspent  # the mark is ours, and we know better
         self.seen = record = known or self.grant.ready(self.clock.time())
         if record is not None and self._serves(record, rejected):
             return Renewed(record, asked=False, written=self.unwritten is None)
-        if deadline - self.clock.monotonic() < self.timeout * _LEAST_SHARE:
-            raise StoreLockTimeoutError(_TOO_LATE)
+        self._check_time(deadline)
         expected = None if stored is None else stored.generation
         if record is not None and (request := self.grant.refresh(record)) is not None:
             renewed = await self._refresh(record, request, expected, deadline)
@@ -190,6 +193,13 @@ class Renewal:
         if request is None:
             raise self._dead_end(record)
         return await self._keep(await self._send(request, record, deadline), expected)
+
+    def _is_late(self, deadline: float) -> bool:
+        return deadline - self.clock.monotonic() < self.timeout * _LEAST_SHARE
+
+    def _check_time(self, deadline: float) -> None:
+        if self._is_late(deadline):
+            raise StoreLockTimeoutError(_TOO_LATE)
 
     def _serves(self, record: Token, rejected: int | None) -> bool:
         """Whether a record can be used instead of asking for a new token."""
@@ -221,7 +231,7 @@ class Renewal:
         try:
             return await self._trade(record, request, deadline)
         except (AmbiguousRefreshError, UnreadableTokenReplyError):
-            if record.presented or not self.grant.replay_refresh:
+            if record.presented or not self.grant.replay_refresh or self._is_late(deadline):
                 raise
         again = record.mark(presented=True)
         await self.store.save(self.key, _on_its_way(again), expected=record.generation)
@@ -230,11 +240,14 @@ class Renewal:
     async def _trade(self, record: Token, request: TokenRequest, deadline: float) -> Token:
         """Send the refresh token; where it surely was not spent, the record is written back as it was."""
         try:
+            self._check_time(deadline)  # again: the store may have been slow to write the mark
             return await self._send(request, record, deadline)
         except (AmbiguousRefreshError, DeadRefreshTokenError, UnreadableTokenReplyError):
             raise
         except TallyfyError:
+            self.unspent = record
             await self.store.save(self.key, record, expected=record.generation)
+            self.unspent = None
             raise
 
     def _start_anew(self, error: AuthError) -> None:

@@ -10,7 +10,7 @@ from tallyfy_async.errors import ConfigurationError
 
 
 def checked_url(name: str, url: str, *, allow_insecure_http: bool = False) -> str:
-    """Return ``url`` with scheme and host in lower case and without a trailing slash, if a token may be sent there.
+    """Return ``url`` with scheme and host in lower case, if a token may be sent there.
 
     https is demanded, plain http allowed on loopback and, on request, elsewhere. Credentials, query and fragment do not
     belong into such a URL. Raises ConfigurationError naming ``name``.
@@ -25,7 +25,12 @@ def checked_url(name: str, url: str, *, allow_insecure_http: bool = False) -> st
     if is_insecure(url) and not allow_insecure_http:
         msg = f"{name} must be https: tokens would travel in the clear (allow_insecure_http=True permits it)"
         raise ConfigurationError(msg)
-    return urlunsplit(parts._replace(netloc=parts.netloc.lower())).rstrip("/")
+    return urlunsplit(parts._replace(netloc=parts.netloc.lower(), path=parts.path or "/"))
+
+
+def checked_base(name: str, url: str, *, allow_insecure_http: bool = False) -> str:
+    """Return what :func:`checked_url` returns without a slash at the end: paths are put behind it."""
+    return checked_url(name, url, allow_insecure_http=allow_insecure_http).rstrip("/")
 
 
 def _split(name: str, url: Any) -> SplitResult:

@@ -17,7 +17,7 @@ from tallyfy_async.protocol.redaction import redact
 
 _MESSAGE_LIMIT = 500
 _BODY_LIMIT = 2000
-_ERROR_LIMIT = 2**18
+_ERROR_LIMIT = 2**14
 _INTERNALS = re.compile(r"SQLSTATE|Illuminate|Stack trace|\.php\b")
 
 

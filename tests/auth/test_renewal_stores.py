@@ -8,7 +8,14 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from tallyfy_async import MemoryStore, StoreError, StoreLockTimeoutError, Token
+from tallyfy_async import (
+    AmbiguousRefreshError,
+    MemoryStore,
+    RequestTimeoutError,
+    StoreError,
+    StoreLockTimeoutError,
+    Token,
+)
 from tallyfy_async.transport.clock import ManualClock
 from tests.auth.line import KEY, Server, holding, manager, record, resumed
 
@@ -180,9 +187,9 @@ class Slow(MemoryStore):
 
 
 async def test_time_limit_does_not_cut_the_write_of_a_rotated_token(clock: ManualClock, server: Server) -> None:
-    store = Slow(clock, 8.5, 0.0, 6.0, 2.0)
+    store = Slow(clock, 1.0, 0.0, 7.0, 4.0)
     await store.save(KEY, record(clock, 1, age=7200), expected=None)
-    server.takes = 4.9
+    server.takes = 9.0
     token = await manager(server, store).get()
     assert clock.monotonic() > 20, "the limit of the renewal ended during the write"
     assert store._records[KEY] == token
@@ -194,3 +201,65 @@ async def test_write_that_hangs_is_given_up(clock: ManualClock, server: Server) 
     assert (await tokens.get()).generation == 1
     assert tokens.statistics.unpersisted
     assert clock.monotonic() == pytest.approx(5.0)
+
+
+class Sluggish(MemoryStore):
+    """A store that takes a while for each write."""
+
+    seconds = 0.0
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    async def save(self, key: str, token: Token, *, expected: int | None) -> bool:
+        await self.clock.sleep(self.seconds)
+        return await super().save(key, token, expected=expected)
+
+
+@pytest.mark.parametrize("seconds", [9.5, 12.0])
+async def test_nothing_is_sent_when_the_mark_took_all_the_time(
+    clock: ManualClock, server: Server, seconds: float
+) -> None:
+    store = Sluggish(clock)
+    await store.save(KEY, record(clock, 1, age=7200), expected=None)
+    store.seconds = seconds
+    tokens = manager(server, store, resumed())
+    with pytest.raises(StoreError):
+        await tokens.get()
+    assert server.received == []
+    store.seconds = 0.0
+    assert (await tokens.get()).generation == 2
+
+
+async def test_replay_waits_for_a_renewal_that_has_time(clock: ManualClock, server: Server) -> None:
+    server.takes = 10.0
+    server.accidents = [RequestTimeoutError("no answer in time")]
+    tokens = manager(server, await holding(record(clock, 1, age=7200)), resumed(replay_refresh=True))
+    with pytest.raises(AmbiguousRefreshError):
+        await tokens.get()
+    assert len(server.received) == 1
+    server.takes = 0.0
+    assert (await tokens.get()).generation == 2
+    assert len(server.received) == 2
+
+
+async def test_closing_waits_for_an_adoption(server: Server) -> None:
+    clock = ManualClock(autojump=False)
+    store, closed = Sluggish(clock), anyio.Event()
+    store.seconds = 3.0
+    tokens = manager(Server(clock), store)
+
+    async def close() -> None:
+        await tokens.aclose()
+        closed.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(tokens.adopt, record(clock, 1))
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(close)
+        await anyio.wait_all_tasks_blocked()
+        assert not closed.is_set()
+        clock.advance(3.1)
+    assert closed.is_set()
+    assert await store.load(KEY) is not None

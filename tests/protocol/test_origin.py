@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyfy_async import ConfigurationError
-from tallyfy_async.protocol.origin import checked_url, is_insecure, origin_of
+from tallyfy_async.protocol.origin import checked_base, checked_url, is_insecure, origin_of
 
 HOSTS = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,10}(\.[A-Za-z]{2,5}){1,2}", fullmatch=True)
 PATHS = st.from_regex(r"(/[a-zA-Z0-9._~-]{1,6}){0,3}/{0,2}", fullmatch=True)
@@ -34,7 +34,7 @@ PORTS = st.just("") | st.integers(1, 65535).map(lambda port: f":{port}")
     ],
 )
 def test_a_url_to_which_a_token_may_go(url: str, kept: str) -> None:
-    assert checked_url("base_url", url) == kept
+    assert checked_base("base_url", url) == kept
     assert not is_insecure(url)
 
 
@@ -73,8 +73,20 @@ def test_a_url_to_which_no_token_goes_is_refused_by_name(url: str, why: str) -> 
     assert "ada" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://login.example/o/token/", "https://login.example/o/token/"),
+        ("https://login.example/o/token", "https://login.example/o/token"),
+        ("HTTPS://Login.example", "https://login.example/"),
+    ],
+)
+def test_an_endpoint_keeps_its_slash(url: str, kept: str) -> None:
+    assert checked_url("token_url", url) == kept
+
+
 def test_plain_http_is_a_matter_of_asking() -> None:
-    assert checked_url("base_url", "http://tallyfy.test/api", allow_insecure_http=True) == "http://tallyfy.test/api"
+    assert checked_base("base_url", "http://tallyfy.test/api", allow_insecure_http=True) == "http://tallyfy.test/api"
     assert is_insecure("http://tallyfy.test/api")
     assert not is_insecure("https://tallyfy.test/api")
 
@@ -85,15 +97,15 @@ def test_plain_http_is_a_matter_of_asking() -> None:
 def test_whatever_is_called_below_a_url_lies_in_its_origin(
     scheme: str, host: str, port: str, path: str, below: str
 ) -> None:
-    url = checked_url("base_url", f"{scheme}://{host}{port}{path}")
+    url = checked_base("base_url", f"{scheme}://{host}{port}{path}")
     assert (url + below).startswith(origin_of(url))
     assert not url.endswith("/")
-    assert checked_url("base_url", url) == url
+    assert checked_base("base_url", url) == url
 
 
 @given(HOSTS, HOSTS)
 def test_no_other_host_or_port_lies_in_an_origin(host: str, other: str) -> None:
-    origin = origin_of(checked_url("base_url", f"https://{host}/api"))
+    origin = origin_of(checked_base("base_url", f"https://{host}/api"))
     urls = [f"https://{host}.{other}/", f"https://{host}@{other}/", f"https://{host}:1/", f"http://{host}/"]
     assert not [url for url in urls if url.lower().startswith(origin)]
     assert (f"https://{other}/{host}".lower().startswith(origin)) is (other.lower() == host.lower())
@@ -102,13 +114,13 @@ def test_no_other_host_or_port_lies_in_an_origin(host: str, other: str) -> None:
 @pytest.mark.parametrize("url", [None, b"https://go.tallyfy.com", 5])
 def test_a_url_is_a_text(url: Any) -> None:
     with pytest.raises(ConfigurationError, match="base_url must be a str"):
-        checked_url("base_url", url)
+        checked_base("base_url", url)
 
 
 @given(st.text())
 def test_any_text_is_a_url_or_a_configuration_error(text: str) -> None:
     try:
-        checked = checked_url("base_url", text)
+        checked = checked_base("base_url", text)
     except ConfigurationError:
         return
     assert urlsplit(checked).scheme in {"https", "http"}

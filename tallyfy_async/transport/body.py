@@ -1,0 +1,111 @@
+"""The body of a reply: unpacked piece by piece, and never further than its limit."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Protocol
+
+from attrs import define, field
+
+from tallyfy_async.errors import DecodeError, TallyfyError, TransportError
+
+_BROKEN = "the reply is not what its Content-Encoding says"
+
+
+class _Unpacker(Protocol):
+    def unpack(self, data: bytes, limit: int) -> bytes:
+        """Return what the next piece holds, cut a little above ``limit`` bytes; raise zlib.error where it is broken."""
+        ...
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing at the end."""
+        ...
+
+
+class _Plain:
+    whole = True
+
+    def unpack(self, data: bytes, limit: int) -> bytes:
+        del limit
+        return data
+
+
+class _Zlib:
+    """gzip and zlib; a ``deflate`` body without zlib's frame, as some servers send it, is told by its first piece."""
+
+    def __init__(self, *window_bits: int) -> None:
+        self._tries = [zlib.decompressobj(bits) for bits in window_bits]
+        self._begun = False
+
+    @property
+    def whole(self) -> bool:
+        return self._tries[0].eof or not self._begun
+
+    def unpack(self, data: bytes, limit: int) -> bytes:
+        self._begun = self._begun or bool(data)
+        try:
+            unpacked = self._tries[0].decompress(data, limit + 1)
+        except zlib.error:
+            if len(self._tries) == 1:
+                raise
+            del self._tries[0]
+            return self.unpack(data, limit)
+        del self._tries[1:]
+        return unpacked
+
+
+def _unpacker(coding: str) -> _Unpacker | None:
+    match coding.strip().lower():
+        case "" | "identity":
+            return _Plain()
+        case "gzip" | "x-gzip":
+            return _Zlib(31)
+        case "deflate":
+            return _Zlib(15, -15)
+        case _:
+            return None
+
+
+@define(eq=False)
+class Body:
+    """Collects a body; what it finds wrong is kept for the end, because its reader must not leave a loop in the middle.
+
+    Attributes:
+        limit: the most bytes that the unpacked body may have.
+
+    """
+
+    limit: int
+    _unpacker: _Unpacker | None = field(converter=_unpacker, repr=False)
+    _pieces: list[bytes] = field(factory=list[bytes], init=False, repr=False)
+    _size: int = field(default=0, init=False)
+    _problem: TallyfyError | None = field(default=None, init=False)
+
+    def take(self, data: bytes) -> bool:
+        """Unpack the next piece; return whether there is use for more."""
+        if self._unpacker is None:
+            self._problem = DecodeError("the reply has a Content-Encoding that nobody asked for")
+            return False
+        try:
+            piece = self._unpacker.unpack(data, self.limit - self._size)
+        except zlib.error:
+            self._problem = TransportError(_BROKEN)
+            return False
+        self._size += len(piece)
+        if self._size > self.limit:
+            self._problem = DecodeError(f"the reply is larger than {self.limit} bytes")
+            return False
+        self._pieces.append(piece)
+        return True
+
+    def whole(self) -> bytes:
+        """Return the body; raise DecodeError or TransportError for one that is too large, unreadable or cut."""
+        problem, pieces = self._problem, self._pieces
+        self._pieces = []  # a traceback that shows variables would show what the reply holds
+        if problem is None and self._unpacker is not None and not self._unpacker.whole:
+            problem = TransportError(_BROKEN)
+        if problem is not None:
+            del pieces
+            raise problem
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
