@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any, assert_type
 
 from tallyfy_async import (
+    UNSET,
     APIError,
     AttemptRecord,
     AuthorizationCode,
@@ -47,7 +48,6 @@ from tallyfy_async import (
     TokenRecord,
     TokenStatistics,
     TokenStore,
-    UNSET,
     Unset,
     ValidationError,
     generate_key,
