@@ -31,6 +31,7 @@ _COMMANDS = {
         ("rich", "starlette", "uvicorn"),
     ),
     "sandbox": _Command("tallyfy_async.sandbox.__main__", "serve a local Tallyfy", ("starlette", "uvicorn")),
+    "login": _Command("tallyfy_async.cli.login", "log in with a browser and keep the token"),
     "operations": _Command(__name__, "list the API operations that the package performs"),
 }
 

@@ -53,7 +53,7 @@ class MemoryStore:
         gate = self._gates.setdefault(key, _Gate(loop))
         if gate.loop != loop:
             msg = (
-                "this MemoryStore is in use in another event loop: give each loop a store of its own, or let them share "
+                "this MemoryStore is in use in another event loop: give each loop its own, or let them share "
                 "a FileStore or RedisStore"
             )
             raise ClientLoopError(msg)
