@@ -179,8 +179,9 @@ class TokenManager:
         Raises PersonalTokenRevokedError where nothing can be renewed, and what :meth:`get` raises.
         """
         self._rejections += 1
-        newer = self._held is not None and self._held.token.generation > token.generation
-        if not newer and self.clock.monotonic() < self._futile_until:
+        if self._held is not None and self._held.token.access_token != token.access_token:
+            return await self.get()
+        if self.clock.monotonic() < self._futile_until:
             return None
         return await self.refresh(if_generation=token.generation)
 

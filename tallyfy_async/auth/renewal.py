@@ -82,6 +82,19 @@ class Renewed:
     written: bool = True
 
 
+@frozen
+class _Refused:
+    """What is no good any more: everything up to a generation, but not a sibling's token of the same number."""
+
+    generation: int
+    ours: Token | None
+
+    def includes(self, record: Token) -> bool:
+        if record.generation != self.generation or self.ours is None:
+            return record.generation <= self.generation
+        return record.access_token == self.ours.access_token
+
+
 @define
 class Renewal:
     """Renews the tokens of one line.
@@ -119,7 +132,7 @@ class Renewal:
         return self.timeout + 2 * _SAVE_TIMEOUT
 
     async def obtain(self, ours: Token | None, rejected: int | None) -> Renewed:
-        """Return a token that is fresh and, where given, newer than generation ``rejected``.
+        """Return a token that is fresh and, where given, newer than generation ``rejected``, which is ours.
 
         Raises AuthError and its kinds, StoreError and its kinds.
         """
@@ -127,7 +140,8 @@ class Renewal:
         with self.clock.timeout(self.limit):
             async with self.store.lock(self.key):
                 stored = await self._mended(await self.store.load(self.key))
-                return await self._renew(stored, _newest(stored, ours), rejected, deadline)
+                refused = None if rejected is None else _Refused(rejected, ours)
+                return await self._renew(stored, _newest(stored, ours), refused, deadline)
         raise self._no_answer()
 
     async def replace(self, token: Token | None, known: int) -> Token:
@@ -176,11 +190,13 @@ class Renewal:
     def _no_answer(self) -> StoreLockTimeoutError:
         return StoreLockTimeoutError(f"the token store did not answer within {self.limit:g} s")
 
-    async def _renew(self, stored: Token | None, known: Token | None, rejected: int | None, deadline: float) -> Renewed:
+    async def _renew(
+        self, stored: Token | None, known: Token | None, refused: _Refused | None, deadline: float
+    ) -> Renewed:
         if known is not None and self.unspent is not None and known == self.unspent.mark(presented=True):
             known = self.unspent  # the mark is ours, and we know better
         self.seen = record = known or self.grant.ready(self.clock.time())
-        if record is not None and self._serves(record, rejected):
+        if record is not None and not (refused and refused.includes(record)) and self._is_fresh(record):
             return Renewed(record, asked=False, written=self.unwritten is None)
         self._check_time(deadline)
         expected = None if stored is None else stored.generation
@@ -201,10 +217,8 @@ class Renewal:
         if self._is_late(deadline):
             raise StoreLockTimeoutError(_TOO_LATE)
 
-    def _serves(self, record: Token, rejected: int | None) -> bool:
+    def _is_fresh(self, record: Token) -> bool:
         """Whether a record can be used instead of asking for a new token."""
-        if rejected is not None and record.generation <= rejected:
-            return False
         monotonic, wall = self.clock.monotonic(), self.clock.time()
         return hold(record, monotonic=monotonic, wall=wall, leeway=self.leeway).fresh(monotonic, wall)
 
@@ -280,7 +294,7 @@ class Renewal:
     async def _adopted(self, record: Token) -> Renewed | None:
         stored = await self.store.load(self.key)
         newer = stored is not None and stored.generation > record.generation
-        return Renewed(stored, asked=False) if stored is not None and newer and self._serves(stored, None) else None
+        return Renewed(stored, asked=False) if stored is not None and newer and self._is_fresh(stored) else None
 
     def _dead_end(self, record: Token | None) -> AuthError:
         if record is not None and record.presented:
@@ -339,7 +353,7 @@ class Renewal:
         self.seen = stored
         if stored.ended:
             raise ReauthenticationRequiredError(_LOGGED_OUT)
-        if not self._serves(stored, None):
+        if not self._is_fresh(stored):
             raise StoreError(_REPLACED)
         return Renewed(stored, asked=False)
 

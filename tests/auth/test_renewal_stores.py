@@ -263,3 +263,36 @@ async def test_closing_waits_for_an_adoption(server: Server) -> None:
         clock.advance(3.1)
     assert closed.is_set()
     assert await store.load(KEY) is not None
+
+
+async def test_row_28_sibling_rotated_long_ago(clock: ManualClock, server: Server) -> None:
+    """Our copy in memory is older than the store: it is read again before anything is sent."""
+    store = await holding(record(clock, 1))
+    idle, busy = manager(server, store, resumed()), manager(server, store, resumed())
+    assert (await idle.get()).generation == 1
+    for _ in range(3):
+        clock.advance(3600)
+        await busy.get()
+    assert server.grants == ["refresh_token"] * 3
+    assert (await idle.get()).generation == 4
+    assert server.grants == ["refresh_token"] * 3
+    assert (server.resent, idle.statistics.adopted) == ([], 2)
+
+
+async def test_sibling_s_token_of_the_same_number_is_taken(clock: ManualClock, server: Server) -> None:
+    """Ours could not be written, so theirs has its number: a stale one does not condemn the other."""
+    store = Failing(at=2)
+    ours, theirs = manager(server, store), manager(server, store)
+    await store.save(KEY, record(clock, 1, age=7200, refresh_token=None), expected=None)
+    store.left = 0
+    mine = await ours.get()
+    assert (mine.generation, ours.statistics.unpersisted) == (2, True)
+    clock.advance(1800)
+    store.left = 99
+    fresh = await theirs.get()
+    assert (fresh.generation, fresh == mine) == (2, False)
+    clock.advance(1800)
+    server.received.clear()
+    assert await ours.get() == fresh
+    assert await ours.rejected(mine) == fresh
+    assert server.received == []
