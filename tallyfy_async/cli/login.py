@@ -1,0 +1,317 @@
+"""``python -m tallyfy_async login``: log in with a browser, pick an organization, keep token and choice."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import getpass
+import math
+import os
+import sys
+import threading
+import warnings
+import webbrowser
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+from attrs import evolve, field, frozen
+
+from tallyfy_async.auth.authorize import AUTHORIZE_URL, AuthorizationRequest, Flow
+from tallyfy_async.auth.grants import AuthorizationCode, ImplicitToken
+from tallyfy_async.auth.loopback import LoopbackReceiver
+from tallyfy_async.auth.oauth_client import fingerprint
+from tallyfy_async.auth.profile import (
+    SECRET_VARIABLE,
+    Profile,
+    StoreKind,
+    environment_secret,
+    login_directory,
+    open_store,
+    save_profile,
+)
+from tallyfy_async.auth.stores import TokenStore
+from tallyfy_async.client import TallyfyClient
+from tallyfy_async.config import BASE_URL
+from tallyfy_async.errors import ConfigurationError, RedirectError, TallyfyError, TokenRequestError
+from tallyfy_async.models.identity import Organization
+from tallyfy_async.protocol.origin import checked_base, checked_url
+from tallyfy_async.protocol.redaction import Secret
+
+_PROBE = "is anybody there?"
+_PLACES = {"keyring": "in your system's keyring", "file": "in an encrypted file"}
+_SECRET_AS_ARGUMENT = f"other users would see it in the list of processes: use --ask-secret, or set {SECRET_VARIABLE}"
+
+Browse = Callable[[str], Any]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the command line."""
+    line = argparse.ArgumentParser(
+        prog="python -m tallyfy_async login",
+        description="Log in to Tallyfy with a browser, and keep the token for TallyfyClient.from_login().",
+        epilog="Exit status: 0 logged in; 1 not logged in: denied, too late, interrupted or refused; 2 usage, or a "
+        "package or key that is missing.",
+        allow_abbrev=False,
+    )
+    env = os.environ.get
+    client = line.add_argument_group("the client that Tallyfy's support has registered")
+    client.add_argument(
+        "--client-id", default=env("TALLYFY_CLIENT_ID"), help="(default: the variable TALLYFY_CLIENT_ID)"
+    )
+    client.add_argument("--client-secret", type=_refused_secret, help=argparse.SUPPRESS)
+    client.add_argument(
+        "--ask-secret", action="store_true", help=f"ask for the client secret (default: the variable {SECRET_VARIABLE})"
+    )
+    client.add_argument(
+        "--flow", choices=("code", "implicit"), default="code", help="implicit is legacy (default: code)"
+    )
+    client.add_argument("--scope", default="*", help="scopes to ask for (default: *, for all)")
+    client.add_argument(
+        "--port", type=_port, default=0, help="of the redirect URI http://127.0.0.1:PORT/callback (default: any free)"
+    )
+    server = line.add_argument_group("the server")
+    server.add_argument(
+        "--base-url", default=env("TALLYFY_BASE_URL") or BASE_URL, help="of the API (default: %(default)s)"
+    )
+    server.add_argument("--token-url", default=env("TALLYFY_TOKEN_URL"), help="(default: BASE_URL/oauth/token)")
+    server.add_argument("--authorize-url", default=AUTHORIZE_URL, help="(default: %(default)s)")
+    login = line.add_argument_group("the login")
+    login.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")
+    login.add_argument("--timeout", type=_seconds, default=300.0, help="seconds to wait for the browser (default: 300)")
+    login.add_argument("--organization", help="its id (default: the only one, or the one you pick)")
+    login.add_argument(
+        "--store", choices=("file", "keyring"), default="keyring", help="for the token (default: keyring)"
+    )
+    login.add_argument("--directory", help="for the profile, and for tokens in files (default: your state directory)")
+    return line
+
+
+def _refused_secret(_text: str) -> NoReturn:
+    raise argparse.ArgumentTypeError(_SECRET_AS_ARGUMENT)
+
+
+def _port(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if 0 <= int(text) <= 65535:
+            return int(text)
+    raise argparse.ArgumentTypeError("the number of a port is needed")
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError("a number of more than 0 is needed")
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What is to be done, once everything that can be wrong before the browser opens has been looked at."""
+
+    flow: Flow
+    client_id: str
+    client_secret: Secret | None
+    scope: str | None
+    port: int
+    base_url: str
+    token_url: str
+    authorize_url: str
+    timeout: float
+    organization: str | None
+    kind: StoreKind
+    directory: str | None
+    store: TokenStore
+    browse: Browse | None = field(repr=False)
+
+    def request(self, redirect_uri: str) -> AuthorizationRequest:
+        """Return the authorization request."""
+        shared: dict[str, Any] = {
+            "client_id": self.client_id,
+            "redirect_uri": redirect_uri,
+            "authorize_url": self.authorize_url,
+            "scope": self.scope,
+        }
+        if self.flow == "implicit":
+            return AuthorizationRequest.implicit(**shared)
+        return AuthorizationRequest.code(**shared, client_secret=self.client_secret)
+
+    def profile(self, login: str) -> Profile:
+        """Return what is kept of the login."""
+        return Profile(
+            base_url=self.base_url,
+            token_url=self.token_url,
+            client_id=self.client_id,
+            confidential=self.client_secret is not None,
+            scope=self.scope,
+            login=login,
+            organization=self.organization,
+            store=self.kind,
+        )
+
+
+def main(arguments: Sequence[str] | None = None, *, browse: Browse = webbrowser.open) -> int:
+    """Log in; return the exit status. ``browse`` opens an address in the user's browser."""
+    options = parser().parse_args(arguments)
+    try:
+        return _run(_plan(options, browse))
+    except KeyboardInterrupt:
+        return _fail("interrupted", 1)
+    except TokenRequestError as error:  # before ConfigurationError: a refused client is both
+        return _fail(str(error), 1)
+    except ConfigurationError as error:
+        return _fail(str(error), 2)
+    except RedirectError as error:
+        return _fail(f"not logged in: {error}", 1)
+    except TallyfyError as error:
+        return _fail(f"not logged in: {type(error).__name__}: {error}", 1)
+
+
+def _fail(message: str, status: int) -> int:
+    sys.stderr.write(f"{message}\n")
+    return status
+
+
+def _plan(options: argparse.Namespace, browse: Browse) -> Plan:
+    if not options.client_id:
+        msg = "name the client: --client-id, or the variable TALLYFY_CLIENT_ID"
+        raise ConfigurationError(msg)
+    base_url = checked_base("base_url", options.base_url)
+    return Plan(
+        flow=options.flow,
+        client_id=options.client_id,
+        client_secret=_client_secret(options),
+        scope=options.scope or None,
+        port=options.port,
+        base_url=base_url,
+        token_url=checked_url("token_url", options.token_url or f"{base_url}/oauth/token"),
+        authorize_url=options.authorize_url,
+        timeout=options.timeout,
+        organization=options.organization,
+        kind=options.store,
+        directory=options.directory,
+        store=open_store(options.store, options.directory),
+        browse=None if options.no_browser else browse,
+    )
+
+
+def _client_secret(options: argparse.Namespace) -> Secret | None:
+    if options.flow == "implicit":
+        return None
+    if not options.ask_secret:
+        return environment_secret()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            given = getpass.getpass("Client secret: ")
+        except (getpass.GetPassWarning, EOFError):
+            msg = f"there is no terminal that can hide what is typed: set {SECRET_VARIABLE}"
+            raise ConfigurationError(msg) from None
+    return Secret(given) if given else None
+
+
+def _run(plan: Plan) -> int:
+    """Log in, then ask which organization: outside of the event loop, so that Ctrl-C works at the prompt."""
+    landed = anyio.run(_log_in, plan)
+    organization = plan.organization or _choose(landed.organizations or [])
+    profile = evolve(landed.profile, organization=organization)
+    path = save_profile(profile, plan.directory)
+    if organization is None and landed.organizations != []:
+        return _fail("logged in, but no organization was picked: log in again, or name one in your program", 1)
+    sys.stdout.write(_summary(plan, profile, path))
+    return 0
+
+
+@frozen(kw_only=True)
+class _Landed:
+    profile: Profile
+    organizations: list[Organization] | None
+    """None where they could not be listed."""
+
+
+async def _log_in(plan: Plan) -> _Landed:
+    await plan.store.load(_PROBE)  # a keyring that is locked or absent says so before the browser opens
+    async with LoopbackReceiver(port=plan.port, flow=plan.flow, timeout=plan.timeout) as receiver:
+        request = plan.request(receiver.redirect_uri)
+        _send_to_browser(plan, request.url)
+        redirect = await receiver.receive(partial(_is_ours, request))
+    grant = request.redeem(redirect)
+    profile = plan.profile(_login_name(grant))
+    auth = profile.grant(plan.client_secret) if isinstance(grant, ImplicitToken) else grant
+    async with TallyfyClient(auth, base_url=plan.base_url, token_url=plan.token_url, token_store=plan.store) as tallyfy:
+        if isinstance(grant, ImplicitToken):
+            await tallyfy.tokens.adopt(grant.token)
+        await tallyfy.tokens.get()
+        save_profile(profile, plan.directory)  # from here on the login is not lost, whatever comes
+        found = [] if plan.organization else await _organizations(tallyfy)
+    return _Landed(profile=profile, organizations=found)
+
+
+async def _organizations(tallyfy: TallyfyClient) -> list[Organization] | None:
+    try:
+        return await tallyfy.organizations.list().collect()
+    except TallyfyError as error:
+        sys.stderr.write(f"your organizations could not be listed: {error}\n")
+        return None
+
+
+def _login_name(grant: AuthorizationCode | ImplicitToken) -> str:
+    return grant.login if isinstance(grant, AuthorizationCode) else fingerprint(grant.access_token)
+
+
+def _is_ours(request: AuthorizationRequest, redirect: Secret) -> bool:
+    ours = request.recognizes(redirect)
+    if not ours:
+        sys.stderr.write("refused an answer whose state is not the one of this login; still waiting\n")
+    return ours
+
+
+def _send_to_browser(plan: Plan, url: str) -> None:
+    if plan.browse is None:
+        sys.stderr.write(f"Open this address in a browser on this machine:\n{url}\n")
+    else:
+        sys.stderr.write(f"Opening your browser. If nothing happens, open this address:\n{url}\n")
+        # A browser of the terminal runs until it is left, and nobody should have to wait for that.
+        threading.Thread(target=_browse, args=(plan.browse, url), daemon=True).start()
+    sys.stderr.write(f"Waiting up to {plan.timeout:g} s for your answer there; Ctrl-C ends it.\n")
+    sys.stderr.flush()
+
+
+def _browse(browse: Browse, url: str) -> None:
+    with contextlib.suppress(webbrowser.Error, OSError):
+        browse(url)
+
+
+def _choose(organizations: Sequence[Organization]) -> str | None:
+    """Return the id of the only organization, or of the one that the user picks; None where none is picked."""
+    if len(organizations) < 2:
+        return organizations[0].id if organizations else None
+    rows = [f"  {number}  {_plain(one.name)} ({_plain(one.id)})\n" for number, one in enumerate(organizations, 1)]
+    sys.stderr.write(f"You belong to {len(organizations)} organizations:\n{''.join(rows)}")
+    while True:
+        sys.stderr.write(f"Which one? [1-{len(organizations)}] ")
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not line:
+            return None
+        if line.strip().isdecimal() and 1 <= int(line) <= len(organizations):
+            return organizations[int(line) - 1].id
+
+
+def _plain(text: str | None) -> str:
+    """Return a server's text without what a terminal would take for commands."""
+    return "".join(sign if sign.isprintable() else " " for sign in text or "")
+
+
+def _summary(plan: Plan, profile: Profile, path: Path) -> str:
+    place = "" if plan.directory is None else repr(str(login_directory(plan.directory)))
+    organization = f", organization {_plain(profile.organization)}" if profile.organization else ""
+    needs = f"\nIt reads the client secret from {SECRET_VARIABLE}." if profile.confidential else ""
+    keys = "\nIt reads the key of the token file from TALLYFY_TOKEN_KEYS." if profile.store == "file" else ""
+    return (
+        f"Logged in{organization}.\n"
+        f"The token is {_PLACES[profile.store]}; what belongs to it is in {path}.\n"
+        f"In Python: TallyfyClient.from_login({place}){needs}{keys}\n"
+    )
