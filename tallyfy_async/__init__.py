@@ -10,18 +10,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tallyfy_async.auth.authorize import AuthorizationRequest
-    from tallyfy_async.auth.grants import (
-        AuthorizationCode,
-        ClientCredentials,
-        ImplicitToken,
-        OnBehalfOf,
-        PasswordGrant,
-        RefreshToken,
-        StaticToken,
-        StoredLogin,
-    )
+    from tallyfy_async.auth.grants import ClientCredentials, PasswordGrant, RefreshToken, StaticToken
+    from tallyfy_async.auth.logins import AuthorizationCode, ImplicitToken, StoredLogin
     from tallyfy_async.auth.loopback import LoopbackReceiver
     from tallyfy_async.auth.manager import TokenManager, TokenStatistics
+    from tallyfy_async.auth.on_behalf_of import OnBehalfOf
     from tallyfy_async.auth.stores import TokenStore
     from tallyfy_async.auth.stores.file import FileStore
     from tallyfy_async.auth.stores.keyring import KeyringStore
@@ -83,18 +76,11 @@ if TYPE_CHECKING:
     from tallyfy_async.transport.limiter import RateLimit
 else:
     _PLACES = {
-        "auth.grants": (
-            "AuthorizationCode",
-            "ClientCredentials",
-            "ImplicitToken",
-            "OnBehalfOf",
-            "PasswordGrant",
-            "RefreshToken",
-            "StaticToken",
-            "StoredLogin",
-        ),
+        "auth.grants": ("ClientCredentials", "PasswordGrant", "RefreshToken", "StaticToken"),
+        "auth.logins": ("AuthorizationCode", "ImplicitToken", "StoredLogin"),
         "auth.authorize": ("AuthorizationRequest",),
         "auth.loopback": ("LoopbackReceiver",),
+        "auth.on_behalf_of": ("OnBehalfOf",),
         "auth.manager": ("TokenManager", "TokenStatistics"),
         "auth.stores": ("TokenStore",),
         "auth.stores.file": ("FileStore",),

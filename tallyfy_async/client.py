@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tallyfy_async.auth.authorize import AuthorizationRequest
     from tallyfy_async.auth.oauth_client import Grant, SecretSource
+    from tallyfy_async.auth.stores.sealing import Keys
     from tallyfy_async.resources.applications import Applications
     from tallyfy_async.resources.me import Me, MyOrganizations
 
@@ -111,17 +112,18 @@ class TallyfyClient:
         directory: str | os.PathLike[str] | None = None,
         *,
         client_secret: SecretSource | None = None,
+        keys: Keys | None = None,
         **settings: Unpack[ClientSettings],
     ) -> Self:
         """Return a client of the user who logged in with ``python -m tallyfy_async login``; ``settings`` win over it.
 
         ``directory`` is where the login was kept (TALLYFY_DIRECTORY, else the user's state directory). The secret of a
-        confidential client comes from TALLYFY_CLIENT_SECRET if not given, and the keys of the file store from
+        confidential client comes from TALLYFY_CLIENT_SECRET if not given, and the ``keys`` of the file store from
         TALLYFY_TOKEN_KEYS. Raises ConfigurationError where there is no login, StoreError and its kinds.
         """
         from tallyfy_async.auth.profile import login_settings  # noqa: PLC0415 - lazy: only for logins that are kept
 
-        given: dict[str, Any] = {**login_settings(directory, client_secret=client_secret), **settings}
+        given: dict[str, Any] = {**login_settings(directory, client_secret=client_secret, keys=keys), **settings}
         return cls(**given)
 
     def __repr__(self) -> str:

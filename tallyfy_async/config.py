@@ -13,7 +13,7 @@ from urllib.parse import quote
 from attrs import Attribute, field, frozen
 
 from tallyfy_async import __version__
-from tallyfy_async.auth.grants import ClientCredentials, OnBehalfOf, PasswordGrant, StaticToken
+from tallyfy_async.auth.grants import ClientCredentials, PasswordGrant, StaticToken
 from tallyfy_async.auth.oauth_client import AUTHORIZE_URL, Grant, OAuthClient
 from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.engine.plan import RequestOptions
@@ -241,8 +241,8 @@ class ClientConfig:
     @property
     def application(self) -> OAuthClient:
         """The registered application behind ``auth``; raise ConfigurationError where there is none."""
-        found = self.auth.application if isinstance(self.auth, OnBehalfOf) else self.auth
-        if not isinstance(found, OAuthClient):
+        found = self.auth.application
+        if found is None:
             msg = f"a {self.auth.name} credential names no application: use AuthorizationRequest with its client_id"
             raise ConfigurationError(msg)
         return found

@@ -6,7 +6,6 @@ from weakref import WeakSet
 
 from attrs import define, evolve, field
 
-from tallyfy_async.auth.grants import OnBehalfOf
 from tallyfy_async.auth.manager import TokenManager
 from tallyfy_async.auth.oauth_client import REFRESH_TOKEN, Grant, TokenRequest
 from tallyfy_async.auth.reply import MAX_REPLY_BYTES
@@ -67,8 +66,8 @@ class Credentials:
     @property
     def application(self) -> TokenManager:
         """The manager of the application's tokens where a member's token is got by one, else the client's own."""
-        auth = self.config.auth
-        return self._manager(auth.application) if isinstance(auth, OnBehalfOf) else self.main
+        application = self.config.auth.application
+        return self.main if application is None else self._manager(application)
 
     def _manager(self, grant: Grant, organization: str = "") -> TokenManager:
         key = self.config.token_key(grant, organization)

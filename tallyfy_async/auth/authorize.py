@@ -17,8 +17,8 @@ from urllib.parse import quote, urlencode
 
 from attrs import Attribute, define, field, setters
 
-from tallyfy_async.auth.grants import AuthorizationCode, ImplicitToken
-from tallyfy_async.auth.oauth_client import SecretSource, filled, filled_or_none, fits_header, to_masked
+from tallyfy_async.auth.logins import AuthorizationCode, ImplicitToken
+from tallyfy_async.auth.oauth_client import AUTHORIZE_URL, SecretSource, filled, filled_or_none, fits_header, to_masked
 from tallyfy_async.auth.redirect import Answer, checked_redirect_uri, read_redirect, split_url
 from tallyfy_async.auth.reply import read_lifetime
 from tallyfy_async.errors import ConfigurationError, RedirectError
@@ -26,7 +26,6 @@ from tallyfy_async.protocol.origin import checked_url, origin_of
 from tallyfy_async.protocol.redaction import Secret, redact
 from tallyfy_async.telemetry import logger
 
-AUTHORIZE_URL = "https://account.tallyfy.com/oauth/authorize"
 MAX_AGE = 600.0
 """Seconds for which a request can be answered."""
 _STATE_BYTES, _VERIFIER_BYTES = 32, 64

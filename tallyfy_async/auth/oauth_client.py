@@ -79,7 +79,7 @@ class TokenRequest:
     content: bytes | None = field(default=None, repr=False)
     content_type: str
     scope: str | None = None
-    application: Grant | None = None
+    application: OAuthClient | None = None
 
     @property
     def spends(self) -> bool:
@@ -103,6 +103,11 @@ class Grant(Protocol):
     @property
     def organization(self) -> str | None:
         """The id of the one organization that its tokens are for, None where the grant does not know."""
+        return None
+
+    @property
+    def application(self) -> OAuthClient | None:
+        """The registered application that asks for the tokens, None where there is none."""
         return None
 
     @property
@@ -210,6 +215,11 @@ class OAuthClient(Grant):
     encoding: Literal["form", "json"] = field(default="form", validator=_one_of("form", "json"))
     client_auth: Literal["body", "headers"] = field(default="body", validator=_one_of("body", "headers"))
     replay_refresh: bool = False
+
+    @property
+    def application(self) -> OAuthClient:
+        """This client itself."""
+        return self
 
     def identity(self) -> tuple[str, ...]:
         """Return client, grant, user, organization and scope."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from attrs import Attribute, asdict, field, fields_dict, frozen
 
-from tallyfy_async.auth.grants import StoredLogin
+from tallyfy_async.auth.logins import StoredLogin
 from tallyfy_async.auth.oauth_client import filled, filled_or_none, to_masked
 from tallyfy_async.auth.stores.folder import PrivateFolder, state_directory
 from tallyfy_async.errors import ConfigurationError, StoreCorruptError, StoreError

@@ -57,6 +57,11 @@ class Token:
         return self.access_token == EMPTY and self.refresh_token is None and self.generation > 0
 
     @classmethod
+    def to_trade_in(cls, once: Secret, at: float) -> Token:
+        """Return the expired record that a line begins with which has only a refresh token, or a code, to trade in."""
+        return cls(access_token=EMPTY, refresh_token=once, issued_at=at, lifetime=0.0, generation=0)
+
+    @classmethod
     def tombstone(cls, *, generation: int, at: float) -> Token:
         """Return the record that ends a line at the wall time ``at``: late writers of older generations lose to it."""
         return cls(access_token=EMPTY, issued_at=at, lifetime=0.0, generation=generation)

@@ -19,10 +19,10 @@ from typing import Any, NoReturn
 import anyio
 from attrs import evolve, field, frozen
 
-from tallyfy_async.auth.authorize import AUTHORIZE_URL, AuthorizationRequest, Flow
-from tallyfy_async.auth.grants import AuthorizationCode, ImplicitToken
+from tallyfy_async.auth.authorize import AuthorizationRequest, Flow
+from tallyfy_async.auth.logins import AuthorizationCode, ImplicitToken
 from tallyfy_async.auth.loopback import LoopbackReceiver
-from tallyfy_async.auth.oauth_client import fingerprint
+from tallyfy_async.auth.oauth_client import AUTHORIZE_URL, fingerprint
 from tallyfy_async.auth.profile import (
     SECRET_VARIABLE,
     Profile,

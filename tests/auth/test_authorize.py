@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tallyfy_async import ConfigurationError, RedirectError, Secret
 from tallyfy_async.auth.authorize import AUTHORIZE_URL, AuthorizationRequest
-from tallyfy_async.auth.grants import AuthorizationCode, ImplicitToken
+from tallyfy_async.auth.logins import AuthorizationCode, ImplicitToken
 from tallyfy_async.auth.redirect import checked_redirect_uri
 from tests.auth.redirects import (
     APP,

@@ -9,7 +9,7 @@ import pytest
 
 from tallyfy_async import ConfigurationError, RedirectError
 from tallyfy_async.auth.authorize import AUTHORIZE_URL, MAX_AGE
-from tallyfy_async.auth.grants import AuthorizationCode, ImplicitToken
+from tallyfy_async.auth.logins import AuthorizationCode, ImplicitToken
 from tallyfy_async.auth.redirect import safe_return_path
 from tests.auth.redirects import (
     APP,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tallyfy_async import ConfigurationError, Secret, StoreCorruptError, StoreError, TallyfyClient
-from tallyfy_async.auth.grants import AuthorizationCode
+from tallyfy_async.auth.logins import AuthorizationCode
 from tallyfy_async.auth.profile import (
     Profile,
     load_profile,
