@@ -202,7 +202,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "message"), WRONG, ids=[f"{row[0]!r:.40}" for row in WRONG])
+@pytest.mark.parametrize(
+    ("settings", "message"), WRONG, ids=[f"{number}-{next(iter(row[0]))}" for number, row in enumerate(WRONG)]
+)
 def test_a_wrong_setting_is_refused_by_name(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
         TallyfyClient(TOKEN, **settings)

@@ -198,11 +198,12 @@ class TokenManager:
         return await self._replace(token)
 
     async def forget(self) -> None:
-        """End this line, in the store too: nobody who shares the store uses its tokens any more.
+        """End this line, in the store too: nobody who shares the store can renew its tokens any more.
 
-        A renewal that is under way does not bring it back. A grant that can log in by itself does so at the next call;
-        every other raises ReauthenticationRequiredError. The server is not told: Tallyfy documents no revocation.
-        Raises what :meth:`adopt` raises.
+        Other managers go on with the access token that they have in memory, until it ends. A renewal that is under way
+        does not bring it back. A grant that can log in by itself does so at the next call; every other raises
+        ReauthenticationRequiredError. The server is not told: Tallyfy documents no revocation. Raises what
+        :meth:`adopt` raises.
         """
         await self._replace(None)
 

@@ -48,6 +48,9 @@ _REPLACED = "the stored token was replaced while a new one was asked for, and ne
 _DEAD = "the refresh token or code is dead: log in again"
 _LOGGED_OUT = "the login was ended (tokens.forget, here or in another process): log in again"
 _ABSENT = "the token store holds no token of this login: log in again"
+_GONE = (
+    "the token store has lost the record of this login, so its refresh token may be spent and is not sent: log in again"
+)
 _EXPIRED = (
     "the token has ended and the implicit flow gives no refresh token: send the user through the authorization page "
     "again, or use AuthorizationCode, which can renew its tokens"
@@ -140,6 +143,9 @@ class Renewal:
         with self.clock.timeout(self.limit):
             async with self.store.lock(self.key):
                 stored = await self._mended(await self.store.load(self.key))
+                if stored is None and ours is not None:
+                    # Somebody emptied the store. Since then a sibling may have traded our refresh token in.
+                    ours = evolve(ours, refresh_token=None)
                 refused = None if rejected is None else _Refused(rejected, ours)
                 return await self._renew(stored, _newest(stored, ours), refused, deadline)
         raise self._no_answer()
@@ -207,7 +213,7 @@ class Renewal:
             expected = record.generation
         request = self.grant.first()
         if request is None:
-            raise self._dead_end(record)
+            raise self._dead_end(record, gone=stored is None)
         return await self._keep(await self._send(request, record, deadline), expected)
 
     def _is_late(self, deadline: float) -> bool:
@@ -296,7 +302,7 @@ class Renewal:
         newer = stored is not None and stored.generation > record.generation
         return Renewed(stored, asked=False) if stored is not None and newer and self._is_fresh(stored) else None
 
-    def _dead_end(self, record: Token | None) -> AuthError:
+    def _dead_end(self, record: Token | None, *, gone: bool) -> AuthError:
         if record is not None and record.presented:
             return AmbiguousRefreshError(_SPENT)
         if record is not None and record.ended:
@@ -305,7 +311,9 @@ class Renewal:
             return PersonalTokenRevokedError(_REVOKED)
         if self.grant.name == "implicit":
             return ReauthenticationRequiredError(_EXPIRED)
-        return ReauthenticationRequiredError(_ABSENT if record is None else _DEAD)
+        if record is None:
+            return ReauthenticationRequiredError(_ABSENT)
+        return ReauthenticationRequiredError(_GONE if gone else _DEAD)
 
     async def _send(self, request: TokenRequest, old: Token | None, deadline: float) -> Token:
         self.requests += 1

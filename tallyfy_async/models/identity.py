@@ -49,7 +49,7 @@ class ApplicationUser(Model):
     """Describe a member that an application provisioned (contract: ApplicationUser)."""
 
     id: MemberId
-    email: str
+    email: str | None = None
     first_name: str | None = None
     last_name: str | None = None
     role: str | None = None

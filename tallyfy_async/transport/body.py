@@ -32,27 +32,36 @@ class _Plain:
 
 
 class _Zlib:
-    """gzip and zlib; a ``deflate`` body without zlib's frame, as some servers send it, is told by its first piece."""
+    whole = False
 
-    def __init__(self, *window_bits: int) -> None:
-        self._tries = [zlib.decompressobj(bits) for bits in window_bits]
-        self._begun = False
+    def __init__(self, window_bits: int) -> None:
+        self._unpacker = zlib.decompressobj(window_bits)
+
+    def unpack(self, data: bytes, limit: int) -> bytes:
+        unpacked = self._unpacker.decompress(data, limit + 1)
+        self.whole = self._unpacker.eof
+        return unpacked
+
+
+class _Deflate:
+    """A ``deflate`` body: in zlib's frame, as it should be, or bare, as some servers send it; two bytes tell which."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._rest: _Zlib | None = None
 
     @property
     def whole(self) -> bool:
-        return self._tries[0].eof or not self._begun
+        return self._rest is not None and self._rest.whole
 
     def unpack(self, data: bytes, limit: int) -> bytes:
-        self._begun = self._begun or bool(data)
-        try:
-            unpacked = self._tries[0].decompress(data, limit + 1)
-        except zlib.error:
-            if len(self._tries) == 1:
-                raise
-            del self._tries[0]
-            return self.unpack(data, limit)
-        del self._tries[1:]
-        return unpacked
+        if self._rest is None:
+            data = self._head = self._head + data
+            if len(data) < 2:
+                return b""
+            framed = data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0
+            self._rest = _Zlib(zlib.MAX_WBITS if framed else -zlib.MAX_WBITS)
+        return self._rest.unpack(data, limit)
 
 
 def _unpacker(coding: str) -> _Unpacker | None:
@@ -60,9 +69,9 @@ def _unpacker(coding: str) -> _Unpacker | None:
         case "" | "identity":
             return _Plain()
         case "gzip" | "x-gzip":
-            return _Zlib(31)
+            return _Zlib(16 + zlib.MAX_WBITS)
         case "deflate":
-            return _Zlib(15, -15)
+            return _Deflate()
         case _:
             return None
 
@@ -80,6 +89,7 @@ class Body:
     _unpacker: _Unpacker | None = field(converter=_unpacker, repr=False)
     _pieces: list[bytes] = field(factory=list[bytes], init=False, repr=False)
     _size: int = field(default=0, init=False)
+    _begun: bool = field(default=False, init=False)
     _problem: TallyfyError | None = field(default=None, init=False)
 
     def take(self, data: bytes) -> bool:
@@ -87,6 +97,7 @@ class Body:
         if self._unpacker is None:
             self._problem = DecodeError("the reply has a Content-Encoding that nobody asked for")
             return False
+        self._begun = self._begun or bool(data)
         try:
             piece = self._unpacker.unpack(data, self.limit - self._size)
         except zlib.error:
@@ -103,7 +114,7 @@ class Body:
         """Return the body; raise DecodeError or TransportError for one that is too large, unreadable or cut."""
         problem, pieces = self._problem, self._pieces
         self._pieces = []  # a traceback that shows variables would show what the reply holds
-        if problem is None and self._unpacker is not None and not self._unpacker.whole:
+        if problem is None and self._begun and self._unpacker is not None and not self._unpacker.whole:
             problem = TransportError(_BROKEN)
         if problem is not None:
             del pieces

@@ -11,13 +11,14 @@ import pytest
 from tallyfy_async import (
     AmbiguousRefreshError,
     MemoryStore,
+    ReauthenticationRequiredError,
     RequestTimeoutError,
     StoreError,
     StoreLockTimeoutError,
     Token,
 )
 from tallyfy_async.transport.clock import ManualClock
-from tests.auth.line import KEY, Server, holding, manager, record, resumed
+from tests.auth.line import KEY, LOGIN, Server, crowd, holding, manager, record, resumed
 
 pytestmark = pytest.mark.anyio
 DEAD = (400, {"error": "invalid_grant"})
@@ -296,3 +297,35 @@ async def test_sibling_s_token_of_the_same_number_is_taken(clock: ManualClock, s
     assert await ours.get() == fresh
     assert await ours.rejected(mine) == fresh
     assert server.received == []
+
+
+async def test_row_34_emptied_store_sends_no_refresh_token(clock: ManualClock, server: Server) -> None:
+    """A sibling may have traded it in: only a login of one's own helps."""
+    for grant, kinds in ((resumed(), []), (LOGIN, ["password"])):
+        store = await holding(record(clock, 1))
+        tokens = manager(server, store, grant)
+        await tokens.get()
+        store._records.clear()
+        clock.advance(3570)
+        seen = {one.generation for one in await crowd(tokens.get, 3)}
+        assert seen == ({1, 2} if grant is LOGIN else {1}), "good for some seconds still"
+        clock.advance(60)
+        if grant is not LOGIN:
+            with pytest.raises(ReauthenticationRequiredError, match="lost the record"):
+                await tokens.get()
+        assert server.grants == kinds
+        server.received.clear()
+
+
+async def test_row_34_result_that_meets_an_emptied_store_is_written(clock: ManualClock, server: Server) -> None:
+    """Our own answer is the newest there can be: it was marked and rotated under the lock."""
+    store = await holding(record(clock, 1, age=3600))
+    server.gate = anyio.Event()
+    tokens = manager(server, store, resumed())
+    async with anyio.create_task_group() as group:
+        group.start_soon(tokens.get)
+        await anyio.wait_all_tasks_blocked()
+        store._records.clear()
+        server.gate.set()
+    assert await store.load(KEY) == await tokens.get()
+    assert (tokens.statistics.unpersisted, server.grants) == (False, ["refresh_token"])

@@ -43,6 +43,7 @@ def test_sealed_records_are_plain_fernet_tokens() -> None:
         (Secret(SEAL), OTHER_SEAL.encode()),
         Sealer([SEAL]),
     ],
+    ids=lambda keys: type(keys).__name__,
 )
 def test_keys_in_every_spelling(keys: Any) -> None:
     assert Fernet(SEAL).decrypt(Sealer.of(keys).seal(KEY, token()))
@@ -72,7 +73,11 @@ def test_without_keys_nothing_is_stored(monkeypatch: pytest.MonkeyPatch, value: 
         Sealer.of([])
 
 
-@pytest.mark.parametrize("wrong", ["secret-pass-word", SEAL[:-2], "", "ü" * 44, b"\xff" * 44, 7])
+@pytest.mark.parametrize(
+    "wrong",
+    ["secret-pass-word", SEAL[:-2], "", "ü" * 44, b"\xff" * 44, 7],
+    ids=["word", "cut", "empty", "letters", "bytes", "int"],
+)
 def test_what_is_no_key_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Sealer.of([SEAL, wrong])
