@@ -11,6 +11,7 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
+PARALLEL = ("--numprocesses", "auto")
 EVERYTHING = ",".join(sorted(PROJECT["project"]["optional-dependencies"]))
 
 nox.needs_version = ">=2024.10.9"
@@ -44,11 +45,9 @@ def tests(session: nox.Session) -> None:
     """Run the tests on asyncio and trio; the oldest Python measures what they cover."""
     session.install("-e", f".[{EVERYTHING}]", *group("tests"))
     if session.python != PYTHONS[0]:
-        session.run("pytest", *session.posargs)
+        session.run("pytest", *PARALLEL, *session.posargs)
         return
-    session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    session.run("coverage", "combine", "--quiet")
+    session.run("pytest", *PARALLEL, "--cov", "--cov-report=", *session.posargs)
     session.run("coverage", "report", *([] if session.posargs else ["--fail-under=95"]))
 
 
@@ -57,7 +56,7 @@ def tests_mindeps(session: nox.Session) -> None:
     """Run the tests with the lowest declared versions of every dependency."""
     session.install("-e", ".", *lowest_versions(), *group("tests"))
     session.run("python", "-m", "pip", "list", external=True, success_codes=[0, 1])
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session

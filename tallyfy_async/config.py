@@ -53,7 +53,8 @@ def _to_grants(organizations: Any) -> Mapping[str, Grant]:
     if not isinstance(organizations, Mapping):
         msg = "organizations must be a mapping of organization ids to a credential each"
         raise ConfigurationError(msg)
-    return {organization: _to_grant(auth) for organization, auth in organizations.items()}
+    given = cast("Mapping[str, Grant | str | Secret]", organizations)
+    return {organization: _to_grant(auth) for organization, auth in given.items()}
 
 
 def _to_timeouts(value: float | Timeouts) -> Timeouts:
@@ -196,8 +197,8 @@ class ClientConfig:
             warnings.warn("tokens travel in the clear over plain http", UserWarning, stacklevel=4)
         RequestOptions(headers=self.headers)
         for organization, grant in self.organizations.items():
-            if grant.organization not in {None, organization}:
-                msg = f"organizations: the credential for {organization} is one for {grant.organization}"
+            if grant.tenant not in {None, organization}:
+                msg = f"organizations: the credential for {organization} is one for {grant.tenant}"
                 raise ConfigurationError(msg)
         if self.http_client is not None and (self.transport or self.proxy or self.ssl_context):
             msg = "http_client brings its own transport, proxy and TLS: give either it or those"
@@ -241,7 +242,7 @@ class ClientConfig:
     @property
     def application(self) -> OAuthClient:
         """The registered application behind ``auth``; raise ConfigurationError where there is none."""
-        found = self.auth.application
+        found = self.auth.oauth_client
         if found is None:
             msg = f"a {self.auth.name} credential names no application: use AuthorizationRequest with its client_id"
             raise ConfigurationError(msg)
@@ -251,7 +252,7 @@ class ClientConfig:
         """Return the organization that the tokens of calls to ``organization`` are meant for, None where unknown."""
         if organization is not None and organization in self.organizations:
             return organization
-        return self.auth.organization or self.organization
+        return self.auth.tenant or self.organization
 
     def token_key(self, grant: Grant | None = None, organization: str = "") -> str:
         """Return the name of a line of tokens in a store: endpoint, client, grant, user, organization and scope.

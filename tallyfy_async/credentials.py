@@ -55,7 +55,7 @@ class Credentials:
         Raises ConfigurationError where the only credential is known to be for another organization.
         """
         grant = self.config.organizations.get(organization, self.config.auth)
-        if (theirs := grant.organization) is not None and theirs != organization:
+        if (theirs := grant.tenant) is not None and theirs != organization:
             msg = (
                 f"the {grant.name} credential is for organization {theirs} and cannot act in {organization}: give that "
                 f"one a credential of its own, TallyfyClient(…, organizations={{{organization!r}: …}})"
@@ -66,7 +66,7 @@ class Credentials:
     @property
     def application(self) -> TokenManager:
         """The manager of the application's tokens where a member's token is got by one, else the client's own."""
-        application = self.config.auth.application
+        application = self.config.auth.oauth_client
         return self.main if application is None else self._manager(application)
 
     def _manager(self, grant: Grant, organization: str = "") -> TokenManager:

@@ -96,18 +96,18 @@ class Grant(Protocol):
     """Whether there is anything to do when a token ends; where there is not, it is used up to its last moment."""
 
     @property
-    def replay_refresh(self) -> bool:
+    def replays(self) -> bool:
         """Whether a refresh token whose answer was lost may be sent once more."""
         return False
 
     @property
-    def organization(self) -> str | None:
+    def tenant(self) -> str | None:
         """The id of the one organization that its tokens are for, None where the grant does not know."""
         return None
 
     @property
-    def application(self) -> OAuthClient | None:
-        """The registered application that asks for the tokens, None where there is none."""
+    def oauth_client(self) -> OAuthClient | None:
+        """The registered client that asks for the tokens, None where there is none."""
         return None
 
     @property
@@ -217,7 +217,12 @@ class OAuthClient(Grant):
     replay_refresh: bool = False
 
     @property
-    def application(self) -> OAuthClient:
+    def replays(self) -> bool:
+        """What ``replay_refresh`` says."""
+        return self.replay_refresh
+
+    @property
+    def oauth_client(self) -> OAuthClient:
         """This client itself."""
         return self
 

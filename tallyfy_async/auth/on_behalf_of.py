@@ -47,6 +47,16 @@ class OnBehalfOf(Grant):
     url: str | None = field(default=None, validator=filled_or_none)
 
     @property
+    def tenant(self) -> str:
+        """The organization."""
+        return self.organization
+
+    @property
+    def oauth_client(self) -> ClientCredentials:
+        """The application."""
+        return self.application
+
+    @property
     def endpoints(self) -> tuple[str, ...]:
         """The address of the call, where one was given."""
         return () if self.url is None else (self._address(),)

@@ -232,7 +232,7 @@ class Renewal:
         self, record: Token, request: TokenRequest, expected: int | None, deadline: float
     ) -> Renewed | None:
         """Trade the refresh token in; None where it is spent or dead and the grant can start anew."""
-        if record.presented and not self.grant.replay_refresh:
+        if record.presented and not self.grant.replays:
             self._start_anew(AmbiguousRefreshError(_SPENT))
             return None
         if not await self.store.save(self.key, _on_its_way(record), expected=expected):
@@ -251,7 +251,7 @@ class Renewal:
         try:
             return await self._trade(record, request, deadline)
         except (AmbiguousRefreshError, UnreadableTokenReplyError):
-            if record.presented or not self.grant.replay_refresh or self._is_late(deadline):
+            if record.presented or not self.grant.replays or self._is_late(deadline):
                 raise
         again = record.mark(presented=True)
         await self.store.save(self.key, _on_its_way(again), expected=record.generation)

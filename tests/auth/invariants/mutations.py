@@ -88,7 +88,7 @@ MUTATIONS = {
     ),
     "respect for that mark": Mutation(
         module=_RENEWAL,
-        pattern="if record.presented and not self.grant.replay_refresh:",
+        pattern="if record.presented and not self.grant.replays:",
         instead="if False:",
     ),
     "compare-and-set of the new token": Mutation(
