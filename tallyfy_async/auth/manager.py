@@ -114,6 +114,7 @@ class TokenManager:
         guard: LoopGuard | None = None,
     ) -> TokenManager:
         """Return a manager of the line ``key`` in ``store`` that sends its requests through ``exchange``."""
+        leeway = leeway if grant.renewable else 0.0
         renewal = Renewal(grant, exchange, store, key, clock, leeway, refresh_timeout)
         return cls(grant, clock, hooks, leeway, refresh_timeout, guard or LoopGuard(), renewal)
 
@@ -314,8 +315,7 @@ class TokenManager:
 
     def _hold(self, token: Token) -> Held:
         monotonic = self.clock.monotonic()
-        leeway = self.leeway if self.grant.renewable else 0.0
-        held = hold(token, monotonic=monotonic, wall=self.clock.time(), leeway=leeway)
+        held = hold(token, monotonic=monotonic, wall=self.clock.time(), leeway=self.leeway)
         self._fresh_until = held.fresh_until
         if self._renewal.unwritten is not None:
             held = evolve(held, fresh_until=min(held.fresh_until, monotonic + _WRITE_AGAIN_AFTER))

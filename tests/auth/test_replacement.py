@@ -157,6 +157,16 @@ async def test_closed_manager_takes_no_other_login(clock: ManualClock, server: S
         await tokens.forget()
 
 
+async def test_implicit_token_is_good_in_its_last_moments_too(
+    clock: ManualClock, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    grant = ImplicitToken(client_id="42", access_token="implicit", issued_at=clock.time() - 839.0, lifetime=840.0)
+    tokens = manager(server, grant=grant)
+    assert (await tokens.get()).access_token.reveal() == "implicit"
+    assert tokens.statistics.failures == 0
+    assert caplog.records == []
+
+
 async def test_implicit_token_is_used_to_its_end(clock: ManualClock, server: Server) -> None:
     grant = ImplicitToken(client_id="42", access_token="implicit", issued_at=clock.time(), lifetime=840.0)
     assert grant.token.expires_at == clock.time() + 840
