@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tallyfy_async.auth.loopback import LoopbackReceiver
     from tallyfy_async.auth.manager import TokenManager, TokenStatistics
     from tallyfy_async.auth.on_behalf_of import OnBehalfOf
+    from tallyfy_async.auth.redirect import safe_return_path
     from tallyfy_async.auth.stores import TokenStore
     from tallyfy_async.auth.stores.file import FileStore
     from tallyfy_async.auth.stores.keyring import KeyringStore
@@ -82,6 +83,7 @@ else:
         "auth.loopback": ("LoopbackReceiver",),
         "auth.on_behalf_of": ("OnBehalfOf",),
         "auth.manager": ("TokenManager", "TokenStatistics"),
+        "auth.redirect": ("safe_return_path",),
         "auth.stores": ("TokenStore",),
         "auth.stores.file": ("FileStore",),
         "auth.stores.keyring": ("KeyringStore",),
@@ -198,4 +200,5 @@ __all__ = [
     "operations",
     "redact",
     "redact_headers",
+    "safe_return_path",
 ]

@@ -18,7 +18,14 @@ from urllib.parse import quote, urlencode
 from attrs import Attribute, define, field, setters
 
 from tallyfy_async.auth.logins import AuthorizationCode, ImplicitToken
-from tallyfy_async.auth.oauth_client import AUTHORIZE_URL, SecretSource, filled, filled_or_none, fits_header, to_masked
+from tallyfy_async.auth.oauth_client import (
+    AUTHORIZE_URL,
+    SecretSource,
+    filled,
+    filled_or_none,
+    fits_header,
+    to_secret_source,
+)
 from tallyfy_async.auth.redirect import Answer, checked_redirect_uri, read_redirect, split_url
 from tallyfy_async.auth.reply import read_lifetime
 from tallyfy_async.errors import ConfigurationError, RedirectError
@@ -44,10 +51,6 @@ def _random_state() -> Secret:
 
 def _random_verifier() -> Secret:
     return Secret(secrets.token_urlsafe(_VERIFIER_BYTES))
-
-
-def _secret_source(value: SecretSource | None) -> Secret | Callable[[], str | Secret] | None:
-    return value if value is None or callable(value) else to_masked(value)
 
 
 def _checked_authorize_url(url: str) -> str:
@@ -115,7 +118,7 @@ class AuthorizationRequest:
     state: Secret = field(factory=_random_state, validator=_unguessable)
     verifier: Secret | None = field(default=None, validator=_fits_flow)
     client_secret: Secret | Callable[[], str | Secret] | None = field(
-        default=None, converter=_secret_source, validator=filled_or_none
+        default=None, converter=to_secret_source, validator=filled_or_none
     )
     _used: bool = field(default=False, init=False, on_setattr=setters.NO_OP)
 
@@ -141,7 +144,7 @@ class AuthorizationRequest:
         ``client_secret`` is only handed on to the grant that :meth:`redeem` returns: the address is made of other
         fields. ``now`` is the wall time in epoch seconds. Raises ConfigurationError.
         """
-        client_secret = _secret_source(client_secret)  # what cls() may raise must not show it
+        client_secret = to_secret_source(client_secret)  # what cls() may raise must not show it
         return cls(
             flow="code",
             client_id=client_id,
@@ -248,7 +251,7 @@ class AuthorizationRequest:
         Raises ConfigurationError, without a value in its message, for what :meth:`export` cannot have given.
         """
         exported = _masked(exported)
-        client_secret = _secret_source(client_secret)
+        client_secret = to_secret_source(client_secret)
         if exported.get("version") != _VERSION or exported.keys() != {"version", *_EXPORTED}:
             msg = "this is no authorization request that this version has exported"
             raise ConfigurationError(msg)

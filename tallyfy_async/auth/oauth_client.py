@@ -139,7 +139,8 @@ def to_masked(value: str | Secret) -> Secret:
     return Secret(value) if isinstance(value, str) else value
 
 
-def _secret_source(value: SecretSource | None) -> Secret | Callable[[], str | Secret] | None:
+def to_secret_source(value: SecretSource | None) -> Secret | Callable[[], str | Secret] | None:
+    """Return a client secret masked; callables and None pass."""
     return value if value is None or callable(value) else to_masked(value)
 
 
@@ -210,7 +211,7 @@ class OAuthClient(Grant):
     may_be_public: ClassVar[bool] = False
 
     client_id: str = field(validator=filled)
-    client_secret: Secret | Callable[[], str | Secret] | None = field(converter=_secret_source, validator=_needed)
+    client_secret: Secret | Callable[[], str | Secret] | None = field(converter=to_secret_source, validator=_needed)
     scope: str | None = field(default="*", validator=filled_or_none)
     encoding: Literal["form", "json"] = field(default="form", validator=_one_of("form", "json"))
     client_auth: Literal["body", "headers"] = field(default="body", validator=_one_of("body", "headers"))

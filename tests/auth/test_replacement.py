@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+
 import anyio
 import pytest
 
@@ -16,6 +19,7 @@ from tallyfy_async import (
     StoredLogin,
     StoreError,
     Token,
+    TokenManager,
 )
 from tallyfy_async.transport.clock import ManualClock
 from tests.auth.line import CLIENT, KEY, Server, aged, crowd, holding, manager, record, resumed
@@ -60,31 +64,11 @@ async def test_first_token_of_a_stored_login(clock: ManualClock, server: Server)
     assert (renewed.generation, server.grants) == (2, ["refresh_token"])
 
 
-async def test_row_22_login_while_a_refresh_is_in_flight(clock: ManualClock, server: Server) -> None:
-    store = await holding(record(clock, 1, age=3600))
-    server.gate = anyio.Event()
-    tokens = manager(server, store, resumed())
-    got: list[Token] = []
-
-    async def call() -> None:
-        got.append(await tokens.get())
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(call)
-        await anyio.wait_all_tasks_blocked()
-        adopted = await tokens.adopt(another(clock))
-        assert tokens.peek() is adopted
-        server.gate.set()
-    assert got == [adopted]
-    assert (await store.load(KEY), await tokens.get()) == (adopted, adopted)
-    assert (server.grants, tokens.statistics.unpersisted) == (["refresh_token"], False)
-
-
-async def test_row_21_logout_while_a_refresh_is_in_flight(clock: ManualClock, server: Server) -> None:
-    store = await holding(record(clock, 1, age=3600))
-    server.gate = anyio.Event()
-    tokens = manager(server, store, resumed())
-    outcomes: list[object] = []
+async def during_a_refresh(
+    server: Server, tokens: TokenManager, act: Callable[[], Awaitable[object]], callers: int = 1
+) -> list[object]:
+    """Act while callers wait for a refresh whose answer is held back; return what each got or what it raised."""
+    server.gate, outcomes = anyio.Event(), list[object]()
 
     async def call() -> None:
         try:
@@ -93,11 +77,29 @@ async def test_row_21_logout_while_a_refresh_is_in_flight(clock: ManualClock, se
             outcomes.append(error)
 
     async with anyio.create_task_group() as group:
-        for _ in range(3):
+        for _ in range(callers):
             group.start_soon(call)
         await anyio.wait_all_tasks_blocked()
-        await tokens.forget()
+        await act()
         server.gate.set()
+    return outcomes
+
+
+async def test_row_22_login_while_a_refresh_is_in_flight(clock: ManualClock, server: Server) -> None:
+    store = await holding(record(clock, 1, age=3600))
+    tokens = manager(server, store, resumed())
+    (got,) = await during_a_refresh(server, tokens, partial(tokens.adopt, another(clock)))
+    adopted = await store.load(KEY)
+    assert adopted is not None
+    assert (adopted.access_token.reveal(), adopted.generation) == ("other-access", 2)
+    assert got == tokens.peek() == await tokens.get() == adopted
+    assert (server.grants, tokens.statistics.unpersisted) == (["refresh_token"], False)
+
+
+async def test_row_21_logout_while_a_refresh_is_in_flight(clock: ManualClock, server: Server) -> None:
+    store = await holding(record(clock, 1, age=3600))
+    tokens = manager(server, store, resumed())
+    outcomes = await during_a_refresh(server, tokens, tokens.forget, callers=3)
     assert [type(outcome) for outcome in outcomes] == [ReauthenticationRequiredError] * 3
     stored = await store.load(KEY)
     assert stored is not None
@@ -110,21 +112,8 @@ async def test_row_21_logout_while_a_refresh_is_in_flight(clock: ManualClock, se
 async def test_row_21_logout_in_another_process(clock: ManualClock, server: Server) -> None:
     """Another manager has no part in our memory: only the store tells."""
     store = await holding(record(clock, 1, age=3600))
-    server.gate = anyio.Event()
     ours, theirs = manager(server, store, resumed()), manager(server, store, resumed())
-    outcomes: list[object] = []
-
-    async def call() -> None:
-        try:
-            outcomes.append(await ours.get())
-        except AuthError as error:
-            outcomes.append(error)
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(call)
-        await anyio.wait_all_tasks_blocked()
-        await theirs.forget()
-        server.gate.set()
+    outcomes = await during_a_refresh(server, ours, theirs.forget)
     (outcome,) = outcomes
     assert isinstance(outcome, ReauthenticationRequiredError)
     assert ours.peek() is None
@@ -255,21 +244,8 @@ async def test_counters(server: Server) -> None:
 async def test_row_21_early_refresh_does_not_outlive_a_logout(clock: ManualClock, server: Server) -> None:
     """In the advisory window the old token is good for a while: a logout ends its use all the same."""
     store = await holding(record(clock, 1, age=3560))
-    server.gate = anyio.Event()
     tokens, elsewhere = manager(server, store, resumed()), manager(server, store, resumed())
-    outcomes: list[object] = []
-
-    async def call() -> None:
-        try:
-            outcomes.append(await tokens.get())
-        except AuthError as error:
-            outcomes.append(error)
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(call)
-        await anyio.wait_all_tasks_blocked()
-        await elsewhere.forget()
-        server.gate.set()
+    outcomes = await during_a_refresh(server, tokens, elsewhere.forget)
     assert isinstance(outcomes[0], ReauthenticationRequiredError)
     assert tokens.peek() is None
 
