@@ -13,7 +13,17 @@ from typing import Any
 import attrs
 import pytest
 
-from tallyfy_async import AuthError, MemoryStore, StaticToken, TallyfyError, Token
+from tallyfy_async import (
+    AuthError,
+    AuthorizationCode,
+    ClientCredentials,
+    ImplicitToken,
+    MemoryStore,
+    OnBehalfOf,
+    StaticToken,
+    TallyfyError,
+    Token,
+)
 from tallyfy_async.auth.oauth_client import OAuthClient
 from tallyfy_async.sandbox import Fault, Rule, Sandbox
 from tallyfy_async.transport.clock import ManualClock
@@ -191,10 +201,73 @@ async def past_the_deadline(sandbox: Sandbox, clock: ManualClock) -> list[BaseEx
         return await failing(lambda: me(tallyfy))
 
 
+def acting(sandbox: Sandbox, **changes: Any) -> OnBehalfOf:
+    """Return the seeded user's credential, by way of the application."""
+    known = sandbox.credentials
+    application = ClientCredentials(client_id=known.client_id, client_secret=known.client_secret)
+    given = {"application": application, "organization": known.organization, "email": known.username}
+    return OnBehalfOf(**{**given, **changes})
+
+
+async def member_refused(sandbox: Sandbox, clock: ManualClock) -> list[BaseException]:
+    errors: list[BaseException] = []
+    for auth in (acting(sandbox, email="nobody@tallyfy.com"), acting(sandbox, organization="f" * 32)):
+        async with connected(sandbox, auth, clock=clock) as tallyfy:
+            errors += await failing(lambda: me(tallyfy))
+    return errors
+
+
+async def member_s_reply_unreadable(sandbox: Sandbox, clock: ManualClock) -> list[BaseException]:
+    half = f'{{"access_token": "{sandbox.credentials.personal_token}'
+    sandbox.faults.add(
+        Fault(operation="create_application_user_token", times=None, body=half, content_type="application/json")
+    )
+    async with connected(sandbox, acting(sandbox), clock=clock) as tallyfy:
+        return await failing(lambda: me(tallyfy))
+
+
+def code_of(sandbox: Sandbox) -> AuthorizationCode:
+    """Return a grant whose code, which is none of the server's, looks like a secret of the sandbox."""
+    known = sandbox.credentials
+    return AuthorizationCode(
+        client_id=known.client_id,
+        client_secret=known.client_secret,
+        code=known.personal_token,
+        redirect_uri=known.redirect_uris[0],
+        verifier=known.personal_token[-64:],
+    )
+
+
+async def code_refused(sandbox: Sandbox, clock: ManualClock) -> list[BaseException]:
+    async with connected(sandbox, code_of(sandbox), clock=clock) as tallyfy:
+        return [*await failing(lambda: me(tallyfy)), *await failing(lambda: me(tallyfy))]
+
+
+async def code_lost(sandbox: Sandbox, clock: ManualClock) -> list[BaseException]:
+    with sandbox.proxy(Rule(path="/api/oauth/token", drop_after=True, times=None)) as proxy:
+        async with connected(sandbox, code_of(sandbox), clock=clock, base_url=proxy.url) as tallyfy:
+            return [*await failing(lambda: me(tallyfy)), *await failing(lambda: me(tallyfy))]
+
+
+async def implicit_over(sandbox: Sandbox, clock: ManualClock) -> list[BaseException]:
+    auth = ImplicitToken(
+        client_id="42", access_token=sandbox.credentials.personal_token, issued_at=clock.time(), lifetime=10.0
+    )
+    async with connected(sandbox, auth, clock=clock) as tallyfy:
+        assert await me(tallyfy) == 200
+        clock.advance(10)
+        return await failing(lambda: me(tallyfy))
+
+
 BIG = {"padding": "x" * (2**20 + 1)}
 STORIES: dict[str, Story] = {
     "wrong password": wrong_password,
     "wrong client": wrong_client,
+    "member refused": member_refused,
+    "member's reply unreadable": member_s_reply_unreadable,
+    "code refused": code_refused,
+    "code lost": code_lost,
+    "implicit token over": implicit_over,
     "echo of the login": echo_of_the_login,
     "echo of the token": echo_of_the_token,
     "personal token": personal_token,
@@ -259,6 +332,8 @@ async def test_reprs_show_no_secret(every_log: pytest.LogCaptureFixture) -> None
         objects: list[Any] = [tallyfy, tallyfy._config, tallyfy.tokens, tallyfy.tokens._renewal, tallyfy.tokens._held]
         objects += [tallyfy._engine, tallyfy._transport, grant, grant.first(), request, token, store, response]
         objects += [response.reply, StaticToken(sandbox.credentials.personal_token), sandbox.credentials]
+        objects += [acting(sandbox), acting(sandbox).first(), code_of(sandbox), code_of(sandbox).ready(0.0)]
+        objects += [tallyfy._credentials, tallyfy.authorization_request("https://app.example/callback")]
         for one in objects:
             for text in (repr(one), str(one), f"{one}", f"{one!r:>5}", repr(getattr(one, "__dict__", ""))):
                 assert leaks(text, secrets) == [], type(one)
@@ -275,7 +350,15 @@ async def test_nothing_that_holds_a_secret_is_pickled() -> None:
         grant = login(sandbox)
         async with connected(sandbox, grant) as tallyfy:
             token = await tallyfy.tokens.get()
-            for one in (token, grant, token.access_token, tallyfy, StaticToken(sandbox.credentials.personal_token)):
+            for one in (
+                acting(sandbox),
+                code_of(sandbox),
+                token,
+                grant,
+                token.access_token,
+                tallyfy,
+                StaticToken(sandbox.credentials.personal_token),
+            ):
                 for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
                     with pytest.raises(TypeError):
                         pickle.dumps(one, protocol)
