@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Unpack
 
@@ -44,6 +45,18 @@ def pool_of(client: TallyfyClient) -> ConnectionPool:
     pool = http_of(client)._transport
     assert isinstance(pool, ConnectionPool)
     return pool
+
+
+_ATTENTIVE = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("tallyfy_async", run_name="__main__", alter_sys=True)
+"""
+
+
+def attentive(*words: str) -> list[str]:
+    """Return the command line of the package that hears Ctrl-C, also where the tests run in a shell's background."""
+    return [sys.executable, "-c", _ATTENTIVE, *words]
 
 
 def counts(sandbox: Sandbox) -> dict[str, int]:

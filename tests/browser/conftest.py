@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tallyfy_async import generate_key
 from tallyfy_async.sandbox import Sandbox
 from tests.faults.rig import served
+from tests.helpers import attentive
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = [
@@ -129,7 +130,7 @@ def log_in(tmp_path: Path) -> Iterator[Callable[..., Login]]:
 
     def start(sandbox: Sandbox, *more: str, secret: str | None = None) -> Login:
         given = {**environment, **({} if secret is None else {"TALLYFY_CLIENT_SECRET": secret})}
-        line = [sys.executable, "-m", "tallyfy_async", "login", "--no-browser", "--store", "file"]
+        line = attentive("login", "--no-browser", "--store", "file")
         line += ["--base-url", sandbox.url, "--authorize-url", sandbox.authorize_url]
         line += ["--client-id", sandbox.credentials.public_client_id, *more]
         pipe = subprocess.PIPE

@@ -10,7 +10,10 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
@@ -23,6 +26,7 @@ from tallyfy_async.cli import login
 from tallyfy_async.sandbox import Fault, Sandbox
 from tests.cli.person import Person, words
 from tests.faults.rig import me, served
+from tests.helpers import attentive
 
 
 def run(person: Person, *more: str) -> int:
@@ -222,25 +226,28 @@ def test_without_a_terminal_no_secret_is_asked_for(sandbox: Sandbox) -> None:
 
 
 def command(sandbox: Sandbox, *more: str) -> list[str]:
-    return [sys.executable, "-m", "tallyfy_async", "login", *words(sandbox, "--no-browser", *more)]
+    return attentive("login", *words(sandbox, "--no-browser", *more))
 
 
-def started(sandbox: Sandbox, *more: str) -> tuple[subprocess.Popen[str], str]:
-    """Start the real command; return it with the address that it prints."""
-    process = subprocess.Popen(
-        command(sandbox, *more), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    assert "Open this address" in process.stderr.readline()
-    address = process.stderr.readline().strip()
-    assert "Ctrl-C" in process.stderr.readline()
-    return process, address
+@contextmanager
+def started(sandbox: Sandbox, *more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the real command; give it with the address that it prints, and kill it if it is still there at the end."""
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command(sandbox, *more), text=True, **pipes) as process:
+        try:
+            assert process.stderr is not None
+            assert "Open this address" in process.stderr.readline()
+            address = process.stderr.readline().strip()
+            assert "Ctrl-C" in process.stderr.readline()
+            yield process, address
+        finally:
+            process.kill()
 
 
 def test_the_real_command_logs_in_and_another_process_uses_it(sandbox: Sandbox) -> None:
-    process, address = started(sandbox)
-    Person(sandbox).visit(address)
-    out, err = process.communicate(timeout=30)
+    with started(sandbox) as (process, address):
+        Person(sandbox).visit(address)
+        out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
     assert "Logged in" in out
     script = (
@@ -255,15 +262,13 @@ def test_the_real_command_logs_in_and_another_process_uses_it(sandbox: Sandbox) 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a signal")
 def test_row_114_ctrl_c_ends_the_wait_and_frees_the_port(sandbox: Sandbox) -> None:
-    process, address = started(sandbox)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    with started(sandbox) as (process, address):
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (1, "interrupted\n")
     port = urlsplit(parse_qs(urlsplit(address).query)["redirect_uri"][0]).port
-    again, address = started(sandbox, "--port", str(port))
-    assert f"127.0.0.1%3A{port}%2Fcallback" in address
-    again.kill()
-    again.communicate()
+    with started(sandbox, "--port", str(port)) as (_, address):
+        assert f"127.0.0.1%3A{port}%2Fcallback" in address
 
 
 def test_the_environment_names_client_and_server(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
