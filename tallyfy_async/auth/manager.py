@@ -140,6 +140,11 @@ class TokenManager:
         )
 
     @property
+    def key(self) -> str:
+        """The name of the line in the store, such as ``FileStore.set_aside`` takes; it holds no secret."""
+        return self._renewal.key
+
+    @property
     def advice(self) -> str | None:
         """What to try where the server refuses a good token, None where there is nothing to say (seed 002)."""
         return _USER_NEEDED if self.grant.name == "client_credentials" else None

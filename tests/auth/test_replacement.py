@@ -233,6 +233,13 @@ async def test_row_95_newer_record_wins_over_the_late_write(clock: ManualClock, 
     assert not tokens.statistics.unpersisted
 
 
+async def test_the_line_has_a_name(server: Server) -> None:
+    store = MemoryStore()
+    tokens = manager(server, store)
+    assert await store.load(tokens.key) is None
+    assert await tokens.get() == await store.load(tokens.key)
+
+
 async def test_counters(server: Server) -> None:
     tokens = await aged(server, 0)
     token = await tokens.get()
