@@ -185,7 +185,13 @@ class Patience:
             raise StoreError(_STUCK)
         answered, token = anyio.Event(), current_token()
         errand = _Errand(partial(work, vault))
-        errand.start(lambda: from_thread.run_sync(answered.set, token=token))
+
+        def wake() -> None:
+            # Nobody may be left to wake: a loop that has ended would keep this thread waiting for ever.
+            if not vault.given_up.is_set():
+                from_thread.run_sync(answered.set, token=token)
+
+        errand.start(wake)
         try:
             with self.clock.timeout(self.seconds):
                 await answered.wait()

@@ -328,11 +328,12 @@ async def test_row_101_blocking_prompt(tmp_path: Path, word: str) -> None:
 async def test_row_101_prompt_holds_up_neither_loop_nor_exit(tmp_path: Path) -> None:
     prompt = Prompt("get")
     store = store_on(prompt, tmp_path)
+    before = set(threading.enumerate())
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             group.start_soon(store.load, KEY)
             await anyio.to_thread.run_sync(prompt.asked.wait)
-            asking = [thread for thread in threading.enumerate() if "keyring" in thread.name]
+            asking = [thread for thread in threading.enumerate() if thread not in before and "keyring" in thread.name]
             group.cancel_scope.cancel()
     assert asking
     assert all(thread.daemon for thread in asking), "the interpreter's exit waits for no daemon"
@@ -359,10 +360,12 @@ async def test_row_101_native_cancellation(tmp_path: Path) -> None:
 async def test_row_101_unanswered_prompts_do_not_pile_up(tmp_path: Path) -> None:
     prompt = Prompt("get")
     store = store_on(prompt, tmp_path, timeout=0.01)
+    before = set(threading.enumerate())
     for number in range(10):
         with pytest.raises(StoreError, match="does not answer"):
             await store.load(str(number))
-    asking = [thread for thread in threading.enumerate() if "keyring" in thread.name]
+    asking = [thread for thread in threading.enumerate() if thread not in before and "keyring" in thread.name]
+    assert asking
     assert len(asking) <= vault._MOST_STUCK
     prompt.answered.set()
     for thread in asking:
