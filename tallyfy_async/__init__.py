@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         TallyfyError,
         TokenRequestError,
         TransportError,
+        UnverifiedEndpointWarning,
         ValidationError,
         WebhookError,
     )
@@ -193,6 +194,7 @@ __all__ = [
     "TokenStore",
     "TransportError",
     "Unset",
+    "UnverifiedEndpointWarning",
     "ValidationError",
     "WebhookError",
     "__version__",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from functools import cached_property, partial
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 from urllib.parse import unquote
@@ -31,11 +32,22 @@ if TYPE_CHECKING:
     from tallyfy_async.auth.authorize import AuthorizationRequest
     from tallyfy_async.auth.oauth_client import Grant, SecretSource
     from tallyfy_async.auth.stores.sealing import Keys
+    from tallyfy_async.resources.accounts import Accounts
     from tallyfy_async.resources.applications import Applications
     from tallyfy_async.resources.me import Me, MyOrganizations
+    from tallyfy_async.resources.public_checklists import PublicChecklists
+    from tallyfy_async.resources.utils import Utils
 
 _SHARED = ClientSettings.__annotations__.keys() - DerivedSettings.__annotations__.keys()
 _TOKEN_SETTINGS = frozenset({"auth", "base_url", "token_url", "refresh_url", "token_store", "hooks", "organizations"})
+# Attribute -> module and class of what belongs to no organization; imported when first used.
+_NAMESPACES = {
+    "accounts": ("accounts", "Accounts"),
+    "me": ("me", "Me"),
+    "organizations": ("me", "MyOrganizations"),
+    "public_checklists": ("public_checklists", "PublicChecklists"),
+    "utils": ("utils", "Utils"),
+}
 _TENANT = re.compile(r"/organizations/([^/]+)")
 
 
@@ -72,9 +84,22 @@ class TallyfyClient:
         allow_unverified: call operations whose existence is only inferred without a warning.
         allow_insecure_http: permit plain http to hosts other than loopback.
 
+    Attributes:
+        accounts: registration, activation and passwords.
+        me: the authenticated user.
+        organizations: the organizations that the authenticated user belongs to.
+        public_checklists: templates that anybody may read.
+        utils: configuration, countries and other small services.
+
     Raises ConfigurationError for settings that cannot work.
 
     """
+
+    accounts: Accounts
+    me: Me
+    organizations: MyOrganizations
+    public_checklists: PublicChecklists
+    utils: Utils
 
     def __init__(self, auth: Grant | str, **settings: Unpack[ClientSettings]) -> None:
         _check_names(settings)
@@ -229,19 +254,19 @@ class TallyfyClient:
 
         return Applications(evolve(self._engine, tokens=self._credentials.application))
 
-    @cached_property
-    def me(self) -> Me:
-        """The authenticated user."""
-        from tallyfy_async.resources.me import Me  # noqa: PLC0415 - lazy: most programs live in an organization
+    if not TYPE_CHECKING:
 
-        return Me(self._engine)
+        def __getattr__(self, name: str) -> Any:
+            if name not in _NAMESPACES or "_engine" not in self.__dict__:
+                msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+                raise AttributeError(msg)
+            module, kind = _NAMESPACES[name]
+            resource = getattr(import_module(f"tallyfy_async.resources.{module}"), kind)(self._engine)
+            self.__dict__[name] = resource
+            return resource
 
-    @cached_property
-    def organizations(self) -> MyOrganizations:
-        """The organizations that the authenticated user belongs to."""
-        from tallyfy_async.resources.me import MyOrganizations  # noqa: PLC0415 - lazy, as above
-
-        return MyOrganizations(self._engine)
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_NAMESPACES})
 
     async def request(
         self,
@@ -287,6 +312,7 @@ class TallyfyClient:
             deadline=config.deadline,
             retry=config.retry,
             hooks=config.hooks,
+            unverified=None if config.allow_unverified else set(),
         )
 
     def _open_credentials(self) -> Credentials:

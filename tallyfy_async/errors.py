@@ -38,9 +38,9 @@
     ├── PaginationError (.seen .total)           a walk that would have ended short
     ├── KickoffError (.fields)                   kick-off or form values that do not fit the definitions
     └── WebhookError                             an unacceptable webhook delivery
+    UnverifiedEndpointWarning (a UserWarning)    an operation that no official document shows
 
-Every class can be copied and pickled with its attributes. None of them holds a request, a token or a value of a payload
-in its message.
+Every class can be copied and pickled. None holds a request, a token or a value of a payload in its message.
 """
 
 from __future__ import annotations
@@ -72,12 +72,7 @@ def _rebuild(cls: type[TallyfyError], args: tuple[Any, ...], state: dict[str, An
 
 
 class TallyfyError(Exception):
-    """Base of every error of this package.
-
-    Attributes:
-        outcome: what is known about the effect of the call, None where no call was involved.
-
-    """
+    """Base of every error of this package; ``outcome`` is what is known about the effect of the call, None for none."""
 
     outcome: Outcome | None = None
 
@@ -92,7 +87,7 @@ class TallyfyError(Exception):
         return _rebuild, (type(self), self.args, state | ({"__notes__": list(notes)} if notes else {}))
 
     def twin(self) -> Self:
-        """Return an equal error without traceback or context, for another task to raise."""
+        """Return an equal error without traceback, for another task to raise."""
         return copy.copy(self)
 
 
@@ -141,7 +136,7 @@ class APIError(TallyfyError):
         status: HTTP status code.
         message: the server's own words, never empty.
         code: the machine-readable code, such as ``RATE_LIMIT_EXCEEDED``, where the body has one.
-        request_id: value of the reply's ``X-Request-Id`` header.
+        request_id: the reply's ``X-Request-Id``.
         method: HTTP method of the call.
         path: path template of the call, without ids.
         body: decoded JSON body, or text where it was no JSON (cut to 2,000 characters).
@@ -226,7 +221,13 @@ class ValidationError(APIError):
         self.fields: dict[str, list[str]] = {name: list(messages) for name, messages in (fields or {}).items()}
 
 
-class RateLimitError(APIError):
+class _LaterError(APIError):
+    def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
+class RateLimitError(_LaterError):
     """429: too many requests.
 
     Attributes:
@@ -234,12 +235,8 @@ class RateLimitError(APIError):
 
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.retry_after = retry_after
 
-
-class ServerError(APIError):
+class ServerError(_LaterError):
     """5xx: the server failed. The outcome of a write is unknown.
 
     Attributes:
@@ -248,10 +245,6 @@ class ServerError(APIError):
     """
 
     outcome = Outcome.UNKNOWN
-
-    def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.retry_after = retry_after
 
 
 class AuthError(TallyfyError):
@@ -397,3 +390,7 @@ class KickoffError(TallyfyError):
 
 class WebhookError(TallyfyError):
     """A webhook delivery is malformed or does not come from the expected organization."""
+
+
+class UnverifiedEndpointWarning(UserWarning):
+    """The operation is only inferred: no official document shows it. ``allow_unverified=True`` silences it."""

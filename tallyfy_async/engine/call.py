@@ -7,9 +7,10 @@ gives the slot back, awaits the manager, and takes a slot again. A failure gives
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from tallyfy_async.auth.manager import TokenManager
 from tallyfy_async.auth.token import Token
@@ -27,6 +28,7 @@ from tallyfy_async.errors import (
     RequestTimeoutError,
     TallyfyError,
     TransportError,
+    UnverifiedEndpointWarning,
 )
 from tallyfy_async.protocol.operation import Operation, Safety
 from tallyfy_async.protocol.response import Reply, decode, failure
@@ -57,6 +59,7 @@ class Engine:
         deadline: seconds for a call with its retries.
         retry: the retry policy.
         hooks: who hears of attempts.
+        unverified: the inferred operations whose caller was warned; None to warn nobody.
 
     """
 
@@ -73,6 +76,7 @@ class Engine:
     deadline: float
     retry: RetryPolicy
     hooks: Sequence[Hooks] = ()
+    unverified: set[str] | None = field(factory=set[str], repr=False)
 
     async def call(self, call: Call) -> Response:
         """Perform a call and return its response.
@@ -81,11 +85,20 @@ class Engine:
         ClientClosedError, ClientLoopError.
         """
         self.guard.check()
+        if call.operation.confidence == "inferred":
+            self.warn(call.operation)
         deadline = self.deadline if call.options.deadline is None else call.options.deadline
         flight = _Flight(engine=self, call=call, ends_at=self.clock.monotonic() + deadline)
         with self.clock.timeout(deadline):
             return await flight.run()
         raise flight.expired(deadline)
+
+    def warn(self, operation: Operation) -> None:
+        """Warn, once a client, that nobody has seen an operation documented."""
+        if self.unverified is not None and operation.id not in self.unverified:
+            self.unverified.add(operation.id)
+            msg = f"{operation.call}: {operation.method} {operation.path} is inferred, no official document shows it"
+            warnings.warn(msg, UnverifiedEndpointWarning, stacklevel=2)
 
 
 def _scope_advice(token: Token, operation: Operation) -> str:

@@ -112,6 +112,7 @@ class Resource:
         *,
         query: Mapping[str, Any] | None = None,
         per_page: int | None = None,
+        paged: bool = True,
         options: RequestOptions | None = None,
     ) -> Pager[T]:
         if per_page is not None and (type(per_page) is not int or per_page < 1):
@@ -121,7 +122,7 @@ class Resource:
         values = {**self._values, **(values or {})}
 
         def plan(number: int) -> Call:
-            whole = {**(query or {}), "page": number, "per_page": size}
+            whole = {**(query or {}), "page": number, "per_page": size} if paged else query
             return Call.plan(operation, values, query=whole, options=options)
 
         async def fetch(number: int) -> Page[T]:

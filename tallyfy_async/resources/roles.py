@@ -1,0 +1,12 @@
+"""Roles."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from tallyfy_async.resources.base import Resource
+
+
+@frozen(eq=False)
+class Roles(Resource):
+    """Roles of the organization."""
