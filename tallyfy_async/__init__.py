@@ -64,9 +64,13 @@ if TYPE_CHECKING:
         TokenRequestError,
         TransportError,
         UnverifiedEndpointWarning,
+        UploadSourceError,
         ValidationError,
         WebhookError,
     )
+    from tallyfy_async.models.forms import KickoffForm, TaskForm
+    from tallyfy_async.models.search import Where
+    from tallyfy_async.models.threads import mention
     from tallyfy_async.organization import Organization
     from tallyfy_async.protocol.kinds import UNSET, Unset
     from tallyfy_async.protocol.operation import Operation
@@ -96,6 +100,9 @@ else:
         "engine.plan": ("RequestOptions", "Response"),
         "engine.pager": ("Page", "Pager"),
         "engine.policy": ("RetryPolicy",),
+        "models.forms": ("KickoffForm", "TaskForm"),
+        "models.search": ("Where",),
+        "models.threads": ("mention",),
         "organization": ("Organization",),
         "protocol.kinds": ("UNSET", "Unset"),
         "protocol.operation": ("Operation",),
@@ -107,11 +114,17 @@ else:
         "transport.limiter": ("RateLimit",),
     }
     _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
-    _SUBMODULES = frozenset({"errors", "models", "sandbox", "testing"})
+    _SUBMODULES = {
+        "bulk": "engine.bulk",
+        "errors": "errors",
+        "models": "models",
+        "sandbox": "sandbox",
+        "testing": "testing",
+    }
 
     def __getattr__(name: str) -> Any:
         if name in _SUBMODULES:
-            return import_module(f"{__name__}.{name}")
+            return import_module(f"{__name__}.{_SUBMODULES[name]}")
         if name not in __all__:
             msg = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(msg)
@@ -150,6 +163,7 @@ __all__ = [
     "InvalidClientError",
     "KeyringStore",
     "KickoffError",
+    "KickoffForm",
     "LoopbackReceiver",
     "MemoryStore",
     "NotFoundError",
@@ -185,6 +199,7 @@ __all__ = [
     "StoredLogin",
     "TallyfyClient",
     "TallyfyError",
+    "TaskForm",
     "Timeouts",
     "Token",
     "TokenManager",
@@ -195,10 +210,13 @@ __all__ = [
     "TransportError",
     "Unset",
     "UnverifiedEndpointWarning",
+    "UploadSourceError",
     "ValidationError",
     "WebhookError",
+    "Where",
     "__version__",
     "generate_key",
+    "mention",
     "operations",
     "redact",
     "redact_headers",

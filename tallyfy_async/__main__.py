@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -24,15 +22,16 @@ class _Command:
     needs: tuple[str, ...] = ()
 
 
+_SERVER = ("jsonschema_rs", "openapi_ui_bundles", "starlette", "uvicorn")
 _COMMANDS = {
     "demo": _Command(
         "tallyfy_async.demo.command",
         "read a whole organization through expiring tokens and faults, and prove it",
-        ("rich", "starlette", "uvicorn"),
+        ("rich", *_SERVER),
     ),
-    "sandbox": _Command("tallyfy_async.sandbox.__main__", "serve a local Tallyfy", ("starlette", "uvicorn")),
+    "sandbox": _Command("tallyfy_async.sandbox.__main__", "serve a local Tallyfy", _SERVER),
     "login": _Command("tallyfy_async.cli.login", "log in with a browser and keep the token"),
-    "operations": _Command(__name__, "list the API operations that the package performs"),
+    "operations": _Command("tallyfy_async.cli.operations", "list the API operations that the package performs"),
 }
 
 
@@ -65,46 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] not in _COMMANDS:
         parser().parse_args(words)  # help, version, or the error: it does not come back
         return 2
-    if words[0] == "operations":
-        return _operations(words[1:])
     run: Callable[[Sequence[str]], int] = import_module(_COMMANDS[words[0]].module).main
     return run(words[1:])
-
-
-def _operations(arguments: Sequence[str]) -> int:
-    """Print the registry, one operation a line or as JSON."""
-    line = argparse.ArgumentParser(
-        prog="python -m tallyfy_async operations", description=_COMMANDS["operations"].summary
-    )
-    line.add_argument("--json", action="store_true", help="as a JSON array of objects")
-    as_json = line.parse_args(arguments).json
-    rows = _registry()
-    if as_json:
-        text = json.dumps(rows, indent=2)
-    else:
-        text = "\n".join(f"{row['id']:<24} {row['method']:<7} {row['path']:<58} {row['call']}" for row in rows)
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
-def _registry() -> list[dict[str, object]]:
-    operations = import_module("tallyfy_async.registry").operations()  # lazy: the other commands need no resources
-    return [
-        {
-            "id": operation.id,
-            "method": operation.method,
-            "path": operation.path,
-            "scopes": sorted(operation.scopes),
-            "confidence": operation.confidence,
-            "resource": operation.resource,
-            "call": operation.call,
-        }
-        for operation in operations
-    ]
 
 
 if __name__ == "__main__":

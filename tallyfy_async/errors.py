@@ -29,6 +29,7 @@
     │   ├── AmbiguousRefreshError
     │   ├── InsufficientScopeError
     │   └── RedirectError
+    ├── UploadSourceError (.retry_after)         what was to be uploaded cannot be sent, or not again
     ├── StoreError
     │   ├── StoreCorruptError
     │   └── StoreLockTimeoutError
@@ -127,6 +128,24 @@ class RequestTimeoutError(TransportError, TimeoutError):
 
 class IndeterminateError(TransportError):
     """A write was sent and its reply was lost: it may have landed. Read back before sending it again."""
+
+
+class UploadSourceError(TallyfyError):
+    """What was to be uploaded cannot be sent, or not again: a stream that is spent, a file that changed or is too large.
+
+    The server has no whole copy of it. Where a refusal (401, 429) made a second sending necessary, that refusal is the
+    ``__cause__``; a token that it rejected has been renewed, so that the upload can be repeated with a fresh source.
+
+    Attributes:
+        retry_after: seconds after which the server wants to hear of the upload again, None where it does not tell.
+
+    """
+
+    outcome = Outcome.NOT_SENT
+
+    def __init__(self, message: str, *, retry_after: float | None = None, outcome: Outcome | None = None) -> None:
+        super().__init__(message, outcome=outcome)
+        self.retry_after = retry_after
 
 
 class APIError(TallyfyError):

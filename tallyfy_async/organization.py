@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tallyfy_async.resources.legacy import Legacy
     from tallyfy_async.resources.me import OrganizationMe
     from tallyfy_async.resources.micro import Micro
-    from tallyfy_async.resources.organizations import Billing, Branding
+    from tallyfy_async.resources.organizations import Billing, Branding, OrganizationDetails
     from tallyfy_async.resources.roles import Roles
     from tallyfy_async.resources.runs import Runs
     from tallyfy_async.resources.search import Search
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tallyfy_async.resources.threads import Threads
     from tallyfy_async.resources.users import Users
     from tallyfy_async.resources.webhooks import Webhooks
+
+    _Details = OrganizationDetails
+else:
+    _Details = object  # its methods are found by __getattr__, so that the models are loaded when they are needed
 
 # Attribute -> module and class. They are imported when first used, so that a program pays for what it calls only. The
 # words of Tallyfy's web app are aliases of the API's nouns (seed 002).
@@ -54,10 +58,13 @@ _NAMESPACES = {
     "webhooks": ("webhooks", "Webhooks"),
 }
 _ALIASES = {"templates": "checklists", "processes": "runs"}
+_METHODS = ("get", "update")
 
 
-class Organization:
-    """The resources of one organization; made by :meth:`TallyfyClient.organization`.
+class Organization(_Details):
+    """One organization: ``get`` and ``update`` its details, and the resources in it.
+
+    Made by :meth:`TallyfyClient.organization`.
 
     Attributes:
         id: the organization's id, 32 lower-case hex characters.
@@ -110,7 +117,7 @@ class Organization:
     templates: Checklists
 
     def __init__(self, engine: Engine, organization_id: str) -> None:
-        self._engine = engine
+        self._pipeline = engine
         self.id = organization_id
 
     def __repr__(self) -> str:
@@ -122,13 +129,19 @@ class Organization:
             name = _ALIASES.get(name, name)
             if name in self.__dict__:
                 return self.__dict__[name]
+            if name in _METHODS:
+                return getattr(self._resource("organizations", "OrganizationDetails"), name)
             if name not in _NAMESPACES:
-                msg = f"an organization has no {name!r}; it has {', '.join(sorted([*_NAMESPACES, *_ALIASES]))}"
+                msg = (
+                    f"an organization has no {name!r}; it has {', '.join(sorted([*_NAMESPACES, *_ALIASES, *_METHODS]))}"
+                )
                 raise AttributeError(msg)
-            module, kind = _NAMESPACES[name]
-            resource = getattr(import_module(f"tallyfy_async.resources.{module}"), kind)(self._engine, {"org": self.id})
+            resource = self._resource(*_NAMESPACES[name])
             self.__dict__[name] = resource
             return resource
 
+        def _resource(self, module: str, kind: str) -> Any:
+            return getattr(import_module(f"tallyfy_async.resources.{module}"), kind)(self._pipeline, {"org": self.id})
+
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_NAMESPACES, *_ALIASES})
+        return sorted({*super().__dir__(), *_NAMESPACES, *_ALIASES, *_METHODS})

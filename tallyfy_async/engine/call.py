@@ -29,14 +29,15 @@ from tallyfy_async.errors import (
     TallyfyError,
     TransportError,
     UnverifiedEndpointWarning,
+    UploadSourceError,
 )
 from tallyfy_async.protocol.operation import Operation, Safety
 from tallyfy_async.protocol.response import Reply, decode, failure
 from tallyfy_async.protocol.scopes import allows
-from tallyfy_async.protocol.verdict import Stop
+from tallyfy_async.protocol.verdict import Stop, may_resend
 from tallyfy_async.telemetry import AttemptRecord, Hooks, logger, tell
 from tallyfy_async.transport.clock import Clock
-from tallyfy_async.transport.exchange import Progress, Request, Timeouts, Transport
+from tallyfy_async.transport.exchange import Incoming, Progress, Request, Timeouts, Transport
 from tallyfy_async.transport.limiter import Limiter
 from tallyfy_async.transport.shelter import LoopGuard
 
@@ -84,11 +85,32 @@ class Engine:
         Raises APIError and its kinds, TransportError and its kinds, AuthError and its kinds, DecodeError,
         ClientClosedError, ClientLoopError.
         """
+        return await self._perform(_Flight(engine=self, call=call))
+
+    async def open(self, call: Call) -> tuple[Response, Opened]:
+        """Perform a call up to the body of its reply, which is then read piece by piece; close it in any case.
+
+        The deadline ends with the first byte of the body. Raises what ``call`` raises.
+        """
+        flight = _Flight(engine=self, call=call, opens=True)
+        try:
+            response = await self._perform(flight)
+        except BaseException:
+            if flight.opened is not None:
+                await flight.opened.aclose()
+            raise
+        if flight.opened is None:
+            raise AssertionError  # pragma: no cover - a success is left open
+        return response, flight.opened
+
+    async def _perform(self, flight: _Flight) -> Response:
         self.guard.check()
+        call = flight.call
         if call.operation.confidence == "inferred":
             self.warn(call.operation)
-        deadline = self.deadline if call.options.deadline is None else call.options.deadline
-        flight = _Flight(engine=self, call=call, ends_at=self.clock.monotonic() + deadline)
+        given = call.options.deadline
+        deadline = self.deadline + call.allowance if given is None else given
+        flight.ends_at = self.clock.monotonic() + deadline
         with self.clock.timeout(deadline):
             return await flight.run()
         raise flight.expired(deadline)
@@ -101,9 +123,36 @@ class Engine:
             warnings.warn(msg, UnverifiedEndpointWarning, stacklevel=2)
 
 
+@define(eq=False)
+class Opened:
+    """The body of a reply that is still to be read, and the slot that its connection takes until it is closed."""
+
+    _incoming: Incoming
+    _limiter: Limiter
+    _closed: bool = field(default=False, init=False)
+
+    async def read(self) -> bytes:
+        """Return the next piece, nothing at the end of the whole body; raise TransportError and its kinds."""
+        return await self._incoming.read()
+
+    async def aclose(self) -> None:
+        """Give connection and slot back; safe to repeat."""
+        if not self._closed:
+            self._closed = True
+            try:
+                await self._incoming.aclose()
+            finally:
+                self._limiter.release()
+
+
 def _scope_advice(token: Token, operation: Operation) -> str:
     has, needs = sorted(token.scopes or ()), sorted(operation.scopes)
     return f"the token has the scopes {', '.join(has) or 'none'}, it takes {' or '.join(needs)} (seed 000)"
+
+
+def _spent(refusal: TallyfyError) -> UploadSourceError:
+    msg = "the upload has to be sent again, but its stream is spent: upload again with a new one, or give path or bytes"
+    return UploadSourceError(msg, retry_after=getattr(refusal, "retry_after", None), outcome=refusal.outcome)
 
 
 @define(eq=False, kw_only=True)
@@ -112,7 +161,9 @@ class _Flight:
 
     engine: Engine
     call: Call
-    ends_at: float
+    opens: bool = False
+    opened: Opened | None = None
+    ends_at: float = 0.0
     attempts: int = 0
     renewed: bool = False
     progress: Progress | None = None
@@ -140,6 +191,17 @@ class _Flight:
         return self.ends_at - self.engine.clock.monotonic()
 
     async def attempt(self) -> Response:
+        """Send; where that would have to be repeated and the body cannot be, tell so instead."""
+        try:
+            return await self.attempt_any()
+        except TallyfyError as error:
+            body = self.call.streamed
+            if body is not None and body.spent and may_resend(self.call.operation.safety, error):
+                self.note(error, None)
+                raise _spent(error) from error
+            raise
+
+    async def attempt_any(self) -> Response:
         """Send once, or twice where the first reply was a 401 that a new token may mend."""
         reply, token = await self.exchange(None)
         if reply.status == 401 and token is not None:
@@ -171,6 +233,9 @@ class _Flight:
             raise error from refusal
         if newer is None:
             return reply
+        body = self.call.streamed
+        if body is not None and body.spent:
+            raise _spent(refusal) from refusal
         reply, _ = await self.exchange(newer)
         if reply.status == 401:
             tokens.futile()
@@ -188,7 +253,8 @@ class _Flight:
                         self.check_scopes(current)
                     return await self.send(current), current
             finally:
-                engine.limiter.release()
+                if self.opened is None:
+                    engine.limiter.release()
             token = await engine.tokens.get()
 
     async def send(self, token: Token | None) -> Reply:
@@ -199,7 +265,10 @@ class _Flight:
         self.attempts += 1
         self.started = engine.clock.monotonic()
         try:
-            reply = await engine.transport.exchange(request, self.progress)
+            if self.opens:
+                reply = await self.open(request)
+            else:
+                reply = await engine.transport.exchange(request, self.progress)
         except TransportError as error:
             if call.operation.safety is Safety.WRITE and error.outcome is Outcome.UNKNOWN:
                 raise self.indeterminate(str(error)) from error
@@ -207,6 +276,11 @@ class _Flight:
         self.progress = None
         if reply.status == 429:
             self.hold_back(reply)
+        return reply
+
+    async def open(self, request: Request) -> Reply:
+        reply, incoming = await self.engine.transport.open(request)
+        self.opened = None if incoming is None else Opened(incoming, self.engine.limiter)
         return reply
 
     def hold_back(self, reply: Reply) -> None:
@@ -223,6 +297,10 @@ class _Flight:
         timeouts = engine.timeouts if timeout is None else timeout
         if not isinstance(timeouts, Timeouts):
             timeouts = evolve(engine.timeouts, attempt=timeouts)
+        stall = None
+        if call.streamed is not None:
+            stall = timeouts.attempt
+            timeouts = evolve(timeouts, attempt=timeouts.attempt + call.allowance)
         headers = engine.headers + call.headers
         if call.content_type is not None:
             headers += (("Content-Type", call.content_type),)
@@ -234,6 +312,7 @@ class _Flight:
             headers=headers,
             content=call.content,
             timeouts=timeouts,
+            stall=stall,
             max_bytes=call.max_bytes,
         )
 

@@ -13,7 +13,7 @@ from tallyfy_async.engine.policy import RetryPolicy
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.protocol.operation import Operation, Safety
 from tallyfy_async.protocol.response import Headers, Reply
-from tallyfy_async.transport.exchange import Timeouts
+from tallyfy_async.transport.exchange import Content, Timeouts
 
 _OWN_HEADERS = frozenset(
     [
@@ -27,6 +27,9 @@ _OWN_HEADERS = frozenset(
         "host",
     ]
 )
+_MAX_BYTES = 256 * 2**20
+_SLOW = 2**17
+"""Bytes in a second on the slowest line that an upload must get through: one megabit."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -93,6 +96,13 @@ class RequestOptions:
 _NO_OPTIONS = RequestOptions()
 
 
+def _checked_size(size: int | None) -> int:
+    if size is not None and (type(size) is not int or size < 0):
+        msg = "max_bytes must be a whole number of bytes"
+        raise ConfigurationError(msg)
+    return _MAX_BYTES if size is None else size
+
+
 @frozen(kw_only=True)
 class Call:
     """One call, ready for the pipeline.
@@ -102,7 +112,7 @@ class Call:
         url: path and query below the base URL.
         organization: its id, for messages.
         headers: extra headers.
-        content: the encoded body, None for none.
+        content: the encoded body, or one that is made while it is sent; None for none.
         content_type: how it is encoded.
         max_bytes: a larger reply is refused.
         options: what this call does differently.
@@ -113,9 +123,9 @@ class Call:
     url: str
     organization: str | None = None
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    content: bytes | None = field(default=None, repr=False)
+    content: bytes | Content | None = field(default=None, repr=False)
     content_type: str | None = None
-    max_bytes: int = 256 * 2**20
+    max_bytes: int = _MAX_BYTES
     options: RequestOptions = _NO_OPTIONS
 
     @classmethod
@@ -126,24 +136,41 @@ class Call:
         *,
         query: Mapping[str, Any] | None = None,
         payload: Any = None,
+        content: Content | None = None,
+        max_bytes: int | None = None,
         options: RequestOptions | None = None,
     ) -> Call:
-        """Return a call of ``operation`` with path values, query and JSON body; raise ConfigurationError if wrong."""
+        """Return a call of ``operation`` with path values, query and a JSON body or ``content``.
+
+        Raises ConfigurationError for what is wrong.
+        """
         values, options = values or {}, _NO_OPTIONS if options is None else options
         _check_kind(RequestOptions, "options", options)
         if query is not None:
             _check_kind(Mapping, "params", query)
         merged = {**(query or {}), **options.query} if options.query else query
         has_type = payload is not None or operation.safety is not Safety.SAFE
+        kind = content.content_type if content is not None else "application/json" if has_type else None
         return cls(
             operation=operation,
             url=operation.url(values, merged),
             organization=values.get("org"),
             headers=tuple(options.headers.items()),
-            content=None if payload is None else encode_json(payload),
-            content_type="application/json" if has_type else None,
+            content=content if payload is None else encode_json(payload),
+            content_type=kind,
+            max_bytes=_checked_size(max_bytes),
             options=options,
         )
+
+    @property
+    def streamed(self) -> Content | None:
+        """The body that is made while it is sent, if it is such."""
+        return None if isinstance(self.content, bytes) else self.content
+
+    @property
+    def allowance(self) -> float:
+        """Seconds that the size of an upload adds to the time that a call may take: slow lines have their right."""
+        return 0.0 if self.streamed is None else self.streamed.most / _SLOW
 
 
 def encode_json(payload: Any) -> bytes:

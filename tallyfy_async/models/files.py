@@ -1,6 +1,7 @@
 """Files that were uploaded."""
 
 from datetime import datetime
+from typing import Required, TypedDict
 
 from attrs import frozen
 
@@ -33,3 +34,20 @@ class Asset(Model):
     """External storage name."""
     uploaded_to_s3: bool | None = None
     subject: AssetSubject | None = None
+
+
+class FileUpload(TypedDict, total=False):
+    """Where an uploaded file belongs (contract: AssetUpload)."""
+
+    subject_type: Required[str]
+    """Checklist for a kick-off field, Run for a field of a process task, Task for one of a one-off task."""
+    subject_id: Required[str]
+    """Id of the template, the run or the one-off task."""
+    uploaded_from: Required[str]
+    """Id of the field; ko_field for a kick-off field."""
+    step_id: str
+    """With Run alone, and there always: the step that owns the field."""
+    checklist_id: str
+    """With Run alone, and there always: the template that the run came from."""
+    system: str
+    """Name of the external storage that the file comes from, such as Dropbox."""

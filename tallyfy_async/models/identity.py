@@ -145,6 +145,52 @@ class User(Model):
 
 
 @frozen(kw_only=True, repr=False)
+class UserSummary(Model):
+    """Describe a member in few words (contract: UserSummary)."""
+
+    id: MemberId
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    full_name: str | None = None
+    profile_pic: str | None = None
+    role: str | None = None
+    status: str | None = None
+
+
+class UserInvite(TypedDict):
+    """A member to invite (contract: UserInvite)."""
+
+    email: str
+    first_name: str
+    """At most 32 characters, as ``last_name``."""
+    last_name: str
+    role: str
+    """``admin``, ``standard`` or ``light``."""
+    message: str
+    """Text of the mail, at most 5000 characters; the server demands one."""
+
+
+class UserUpdate(TypedDict, total=False):
+    """Arguments of a member's update (contract: UserUpdate); what is absent stays."""
+
+    first_name: str
+    """At most 32 characters, as ``last_name``; no URL."""
+    last_name: str
+    timezone: str
+    """Such as ``Europe/London``."""
+    phone: str
+    """At most 20 characters."""
+    job_title: str | None
+    job_description: str | None
+    team: str | None
+    country_id: int
+    date_format: str
+    """``mm/dd/yyyy`` or ``dd/mm/yyyy``."""
+    step_preferences: bool
+
+
+@frozen(kw_only=True, repr=False)
 class DefaultDeadline(Model):
     """Say when a task without a deadline of its own becomes due."""
 

@@ -141,6 +141,18 @@ class Run(Model):
 
 
 @frozen(kw_only=True, repr=False)
+class RunFormFields(Model):
+    """List the fields of a run with the ids that writing them takes (contract: RunFormFields)."""
+
+    id: Id | None = None
+    """The run."""
+    form_fields: tuple[FormField, ...] | None = None
+    """Fields of the tasks; ``task_id`` is the task whose update takes the answer."""
+    ko_form_fields: tuple[FormField, ...] | None = None
+    """Fields of the kick-off form; the run's update takes the answer."""
+
+
+@frozen(kw_only=True, repr=False)
 class Task(Model):
     """Describe a task of a run, or a one-off task (contract: Task)."""
 
@@ -280,20 +292,31 @@ class RunLaunch(TypedDict, total=False):
     """Deprecated by the API."""
 
 
-class RunUpdate(TypedDict, total=False):
-    """Arguments of a run's update (contract: RunUpdate); what is absent stays, but for ``users`` and ``groups``."""
-
+class _RunFields(TypedDict, total=False):
     name: str
+    """Up to 550 characters."""
     summary: str
     owner_id: int
     starred: bool
     is_public: bool
     publicly_hidden_fields: Iterable[str]
-    users: Iterable[int]
-    """The server empties this list when a request lacks it: the present ones are in ``run.user_ids``."""
-    groups: Iterable[str]
-    """The server empties this list when a request lacks it: the present ones are in ``run.group_ids``."""
     prerun: Answers
+
+
+class RunUpdate(_RunFields, total=False):
+    """Arguments of a run's update (contract: RunUpdate); what is absent stays."""
+
+    users: Iterable[int]
+    """The server empties this list when a request lacks it: the update reads and sends the present ones."""
+    groups: Iterable[str]
+    """The server empties this list when a request lacks it: the update reads and sends the present ones."""
+
+
+class RunReplace(_RunFields, total=False):
+    """Arguments of a run's replacement (contract: RunUpdate): what the server would empty is needed each time."""
+
+    users: Required[Iterable[int]]
+    groups: Required[Iterable[str]]
 
 
 class _TaskFields(TypedDict, total=False):
@@ -309,6 +332,7 @@ class _TaskFields(TypedDict, total=False):
     """Members plus guests; 0 is unlimited."""
     status: str
     task_type: str
+    """task, approval, expiring, email or expiring_email."""
     top_secret: bool
 
 
@@ -316,14 +340,22 @@ class TaskUpdate(_TaskFields, total=False):
     """Arguments of an update of a run's task (contract: TaskUpdate); what is absent stays."""
 
     title: str
+    """Up to 600 characters."""
     deadline: Moment
     """The server moves it to a working day."""
     owners: WholeOwners
     """Replaced whole."""
 
 
-class OneOffTaskUpdate(_TaskFields, total=False):
-    """Arguments of an update of a one-off task (contract: OneOffTaskUpdate): three are needed each time."""
+class OneOffTaskUpdate(TaskUpdate, total=False):
+    """Arguments of an update of a one-off task (contract: OneOffTaskUpdate); what is absent stays.
+
+    The server wants title, deadline and owners each time: the update reads and sends the present ones.
+    """
+
+
+class OneOffTaskReplace(_TaskFields, total=False):
+    """Arguments of a one-off task's replacement (contract: OneOffTaskUpdate): three are needed each time."""
 
     title: Required[str]
     deadline: Required[Moment]

@@ -187,3 +187,34 @@ class Checklist(Model):
     folder_changeable_by_launcher: bool | None = None
     can_add_oot: bool | None = None
     """one-off tasks may be added to its processes."""
+
+
+@frozen(kw_only=True, repr=False)
+class ChecklistFormFields(Model):
+    """List all form fields of a template (contract: ChecklistFormFields)."""
+
+    id: Id
+    title: str
+    form_fields: tuple[Capture, ...] | None = None
+    """Fields of every step."""
+    ko_form_fields: tuple[Prerun, ...] | None = None
+    """Fields of the kick-off form."""
+
+
+@frozen(kw_only=True, repr=False)
+class DeletedReference(Model):
+    """Name an object whose text embedded a template and lost that block (contract: DeletedReference)."""
+
+    id: Id | None = None
+    type: str | None = None
+    """Blueprint or Step."""
+    title: str | None = None
+
+
+@frozen(kw_only=True, repr=False)
+class ChecklistArchived(Model):
+    """Say what the archiving of a template took with it (contract: ChecklistArchived)."""
+
+    message: str | None = None
+    deleted_references: tuple[DeletedReference, ...] | None = None
+    """Objects that lost an embedded block for good: restoring the template does not put it back."""

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tallyfy_async.errors import ConfigurationError, DecodeError
-from tallyfy_async.protocol import reading, writing
+from tallyfy_async.protocol import reading, scalars, writing
 from tallyfy_async.protocol.kinds import UNSET, Id, Include, Item, MemberId, Moment, Remedy, Unset
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def structure(payload: Any, kind: Any, *, path: str = "body") -> Any:
     """
     try:
         return responses().get_structure_hook(kind)(payload, kind)
-    except reading.MismatchError as error:
+    except scalars.MismatchError as error:
         where, expected, got = path + "".join(reversed(error.trail)), error.expected, error.got
     except RecursionError:
         where, expected, got = path, "less nesting", type(payload).__name__

@@ -6,6 +6,7 @@ Requests carry ``YYYY-MM-DD HH:MM:SS`` in UTC, replies ISO 8601 (seed 002). Repl
 """
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 from tallyfy_async.errors import ConfigurationError, DecodeError
 
@@ -58,6 +59,15 @@ def parse_response(text: str, *, path: str = "body") -> datetime:
     Takes the five spellings and any other ISO 8601 offset; a text without zone is UTC. ``path`` is where the text
     stands in the payload. Raises DecodeError, which does not repeat the text, for anything else.
     """
+    moment = try_response(text)
+    if moment is None:
+        msg = f"{path}: expected an ISO 8601 date and time, got another {type(text).__name__}"
+        raise DecodeError(msg, path=path)
+    return moment
+
+
+def try_response(text: Any) -> datetime | None:
+    """Parse as :func:`parse_response` does; return None for what is no moment."""
     try:
         # fromisoformat alone would also take week dates, compact dates and bare days.
         if len(text) >= _SHORTEST and text[7] == "-" and text[10] in "T " and text[16] == ":":
@@ -65,10 +75,9 @@ def parse_response(text: str, *, path: str = "body") -> datetime:
             if moment.tzinfo is UTC:
                 return moment
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError, TypeError):
+    except (ValueError, OverflowError, TypeError, KeyError):
         pass
-    msg = f"{path}: expected an ISO 8601 date and time, got another {type(text).__name__}"
-    raise DecodeError(msg, path=path)
+    return None
 
 
 def _to_utc(value: datetime) -> datetime:

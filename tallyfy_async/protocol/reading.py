@@ -4,110 +4,25 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeGuard, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard, get_args, get_origin, get_type_hints
 
 import attrs
 
-from tallyfy_async.errors import DecodeError
-from tallyfy_async.protocol.dates import format_response, parse_response
+from tallyfy_async.protocol.dates import format_response
 from tallyfy_async.protocol.kinds import Include, Quirk, bare_key, field_key, is_model, is_union, required_keys
+from tallyfy_async.protocol.scalars import (
+    SCALARS,
+    MismatchError,
+    Reader,
+    read_any,
+    read_no_object,
+    read_number_id,
+    read_text_id,
+)
+from tallyfy_async.protocol.shapes import Part, Shapes, UnexpectedError
 
 if TYPE_CHECKING:
     from cattrs import Converter
-
-Reader: TypeAlias = Callable[[Any, Any], Any]
-
-
-class MismatchError(Exception):
-    """A value does not fit: what was expected, its type and the way to it, never the value."""
-
-    def __init__(self, expected: str, value: object) -> None:
-        super().__init__()
-        self.expected = expected
-        self.got = type(value).__name__
-        self.trail: list[str] = []
-
-
-def read_any(value: Any, _: Any) -> Any:
-    """Pass a value through whose shape is not published."""
-    return value
-
-
-def read_str(value: Any, _: Any) -> str:
-    """Take a str and nothing else: a number in its place would hide a change of the API."""
-    if type(value) is str:
-        return value
-    raise MismatchError("str", value)
-
-
-def read_int(value: Any, _: Any) -> int:
-    """Take an int that is no boolean."""
-    if type(value) is int:
-        return value
-    raise MismatchError("int", value)
-
-
-def read_float(value: Any, _: Any) -> float:
-    """Take any number as it is."""
-    if type(value) is float or type(value) is int:
-        return value
-    raise MismatchError("float", value)
-
-
-_LOOSE_BOOLEANS: dict[Any, bool] = {1: True, "1": True, "true": True, 0: False, "0": False, "false": False}
-
-
-def read_loose_bool(value: Any, _: Any) -> bool:
-    """Take ``true``, ``1``, ``"1"``, ``"true"`` and their opposites (contract: User.is_active)."""
-    if type(value) is bool:
-        return value
-    if type(value) in {int, str} and value in _LOOSE_BOOLEANS:
-        return _LOOSE_BOOLEANS[value]
-    raise MismatchError("bool", value)
-
-
-def read_text_id(value: Any, _: Any) -> str:
-    """Take a str id, or a number as its digits (contract: Comment, TagAssociation)."""
-    if type(value) is str:
-        return value
-    if type(value) is int and -(10**18) < value < 10**18:
-        return str(value)
-    raise MismatchError("str or int", value)
-
-
-def read_number_id(value: Any, _: Any) -> int:
-    """Take an int id, or a numeric string (contract: Run.owner_id, Checklist.created_by)."""
-    if type(value) is int:
-        return value
-    if type(value) is str and value.isascii() and value.isdigit() and len(value) < 19:
-        return int(value)
-    raise MismatchError("int or numeric str", value)
-
-
-def read_date(value: Any, _: Any) -> datetime:
-    """Take a moment in any of its spellings."""
-    try:
-        return parse_response(value)
-    except DecodeError:
-        pass
-    expected = "an ISO 8601 date and time"
-    raise MismatchError(expected, value)
-
-
-def read_no_object(value: Any, _: Any) -> None:
-    """Take the empty list that PHP writes where there is no object."""
-    if value != []:
-        expected = "dict"
-        raise MismatchError(expected, value)
-
-
-_SCALARS: dict[Any, Reader] = {
-    str: read_str,
-    int: read_int,
-    float: read_float,
-    bool: read_loose_bool,
-    datetime: read_date,
-}
 
 
 def _is_array(kind: Any) -> bool:
@@ -128,7 +43,7 @@ def _has(quirk: Quirk) -> Callable[[Any], bool]:
 
 def register(converter: "Converter") -> None:
     """Give the converter of replies its hooks."""
-    for kind, hook in _SCALARS.items():
+    for kind, hook in SCALARS.items():
         converter.register_structure_hook(kind, hook)
     factories: tuple[tuple[Callable[[Any], bool], Callable[[Any], Reader]], ...] = (
         (lambda kind: kind is Any, lambda _: read_any),
@@ -152,21 +67,20 @@ def register(converter: "Converter") -> None:
 
 
 def _reader(converter: "Converter", kind: Any) -> Reader:
-    """Return the hook of a part; that of a class is looked up when the first value comes, so that cycles end."""
-    if not is_model(kind):
-        hook: Reader = converter.get_structure_hook(kind)
-        return hook
-    found: list[Reader] = []
-
-    def read(value: Any, declared: Any) -> Any:
-        if not found:
-            found.append(converter.get_structure_hook(kind))
-        return found[0](value, declared)
-
-    return read
+    """Return the hook of a part; that of a class looks at its own parts when the first value comes: cycles end."""
+    hook: Reader = converter.get_structure_hook(kind)
+    return hook
 
 
 def _items(read: Reader, values: Iterable[Any]) -> list[Any]:
+    try:
+        return [read(value, None) for value in values]
+    except MismatchError:
+        pass
+    return _items_until_failure(read, values)
+
+
+def _items_until_failure(read: Reader, values: Iterable[Any]) -> list[Any]:
     items: list[Any] = []
     try:
         for value in values:
@@ -188,13 +102,38 @@ def _is_array_value(value: Any) -> TypeGuard[list[Any]]:
 def _array_reader(converter: "Converter", kind: Any) -> Reader:
     as_list = get_origin(kind) is list
     read_item = _reader(converter, get_args(kind)[0])
+    if bare_key(get_args(kind)[0]) and not as_list:
+        return _bare_array_reader(read_item, converter, get_args(kind)[0])
 
     def read(value: Any, _: Any) -> Any:
-        if _is_array_value(value) or value == {}:
-            items = _items(read_item, value)
+        if type(value) is list or value == {}:
+            items = _items(read_item, value) if value else []
             return items if as_list else tuple(items)
         expected = "list"
         raise MismatchError(expected, value)
+
+    return read
+
+
+def _bare_array_reader(read_item: Reader, converter: "Converter", kind: Any) -> Reader:
+    """Return the hook of a list of references, which mostly come bare."""
+    shapes, bare = Shapes(kind, functools.partial(_parts, converter, kind)), bare_key(kind) or ""
+    read_each: Callable[[list[Any]], Any] | None = None
+
+    def read(value: Any, _: Any) -> Any:
+        nonlocal read_each
+        if not value and type(value) in {list, dict}:
+            return ()
+        if type(value) is not list:
+            expected = "list"
+            raise MismatchError(expected, value)
+        if type(value[0]) is not dict:
+            read_each = read_each or shapes.each(bare)
+            try:
+                return read_each(value)
+            except (MismatchError, UnexpectedError, ValueError):
+                pass  # read again below, as above
+        return tuple(_items(read_item, value))
 
     return read
 
@@ -304,7 +243,7 @@ def _own_type(kind: Any) -> Any:
         return get_args(kind)[0]
     if _is_map(kind):
         return dict if get_args(kind)[1] is Any else None
-    return kind if kind in {str, int, float, bool} else None
+    return kind if kind in {str, int, float, bool, datetime} else None
 
 
 def _as_object(value: Any, kind: Any) -> dict[str, Any]:
@@ -319,35 +258,60 @@ def _as_object(value: Any, kind: Any) -> dict[str, Any]:
 
 
 def _model_reader(converter: "Converter", kind: Any) -> Reader:
+    shapes = Shapes(kind, functools.partial(_parts, converter, kind))
+    readers = shapes.readers
+    bare = bare_key(kind) or ""
+    bare_type = _own_type(get_type_hints(kind, include_extras=True)[bare]) if bare else None
+
+    def read(value: Any, _: Any) -> Any:
+        if type(value) is bare_type:
+            return (readers.get(bare) or shapes.of((bare,), bare))(value)
+        payload: dict[str, Any] = value if type(value) is dict else _as_object(value, kind)
+        keys = tuple(payload)
+        reader = readers.get(keys) or shapes.met(keys)
+        if reader is not None:
+            try:
+                return reader(*payload.values())
+            except (MismatchError, UnexpectedError, ValueError):
+                pass  # read again below, which tells where it failed
+        return _read_model(kind, shapes.parts, payload)
+
+    return read
+
+
+def _parts(converter: "Converter", kind: Any) -> dict[str, Part]:
     hints = get_type_hints(kind, include_extras=True)
-    fields = {
-        field_key(field): (field.name, _own_type(hints[field.name]), _field_reader(converter, hints[field.name]))
+    required = required_keys(kind)
+    return {
+        field_key(field): Part(
+            name=field.name,
+            own=_own_type(hints[field.name]),
+            hook=_field_reader(converter, hints[field.name]),
+            required=field.name in required,
+        )
         for field in attrs.fields(kind)
         if field.name != "extra"
     }
-    required = required_keys(kind)
 
-    def read(value: Any, _: Any) -> Any:
-        payload: dict[str, Any] = value if _is_object(value) else _as_object(value, kind)
-        values: dict[str, Any] = {}
-        extra: dict[str, Any] = {}
-        key = ""
-        try:
-            for key, part in payload.items():
-                field = fields.get(key)
-                if field is None:
-                    extra[key] = part
-                elif part is not None:
-                    name, own, hook = field
-                    values[name] = part if type(part) is own else hook(part, None)
-        except MismatchError as error:
-            error.trail.append(f".{key}")
-            raise
-        if not required.keys() <= values.keys():
-            raise _missing(next(key for name, key in required.items() if name not in values), payload)
-        return kind(extra=extra, **values)
 
-    return read
+def _read_model(kind: Any, parts: Mapping[str, Part], payload: dict[str, Any]) -> Any:
+    values: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    key = ""
+    try:
+        for key, given in payload.items():
+            part = parts.get(key)
+            if part is None:
+                extra[key] = given
+            elif given is not None:
+                values[part.name] = given if type(given) is part.own else part.hook(given, None)
+    except MismatchError as error:
+        error.trail.append(f".{key}")
+        raise
+    for key, part in parts.items():
+        if part.required and part.name not in values:
+            raise _missing(key, payload)
+    return kind(extra=extra, **values)
 
 
 def _missing(key: str, payload: dict[str, Any]) -> MismatchError:

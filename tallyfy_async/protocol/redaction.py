@@ -95,7 +95,7 @@ _QUOTED: Final = (
 )
 _PAIR: Final = re.compile(
     rf"(?P<key>(?P<open>[\"']?)(?<![\w-])(?P<name>{_NAMES})\\*[\"']?\s*(?P<sign>[:,])\s*[bu]?)"
-    rf"(?P<value>(?P<quoted>{_QUOTED})|(?!(?:null|None|true|false|True|False)\b)[^\s\"',;}}\])&\\]+)",
+    rf"(?P<value>(?P<list>\[[^\]]*(?:\]|$))|(?P<quoted>{_QUOTED})|(?!(?:null|None|true|false|True|False)\b)[^\s\"',;}}\])&\\]+)",
     re.IGNORECASE | re.DOTALL,
 )
 _FORM: Final = re.compile(
@@ -129,6 +129,8 @@ def _mask_pair(match: re.Match[str]) -> str:
     name = match["name"].lower()
     if name == "code" and _ERROR_CODE.fullmatch(match["value"]):
         return match[0]
+    if match["list"] is not None:
+        return f'{match["key"]}["{MASK}"]'
     if match["quoted"] is None and (match["sign"] == "," or (name in _PROSE and not match["open"])):
         return match[0]
     return f'{match["key"]}"{MASK}"'

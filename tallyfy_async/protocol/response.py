@@ -15,6 +15,11 @@ from tallyfy_async import errors
 from tallyfy_async.errors import APIError, DecodeError
 from tallyfy_async.protocol.redaction import redact
 
+try:
+    import orjson
+except ImportError:  # the extra "speed"
+    orjson = None  # type: ignore[assignment]
+
 _MESSAGE_LIMIT = 500
 _BODY_LIMIT = 2000
 _ERROR_LIMIT = 2**14
@@ -95,12 +100,25 @@ def _is_array(value: Any) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
+def loads(content: bytes) -> Any:
+    """Decode JSON, with orjson where it is installed; what that refuses, such as a byte order mark, goes to json.
+
+    Raises ValueError or RecursionError.
+    """
+    if orjson is not None:
+        try:
+            return orjson.loads(content)
+        except ValueError:
+            pass
+    return json.loads(content)
+
+
 def decode(reply: Reply) -> Any:
     """Return the JSON value of a reply, None where the body is empty; raise DecodeError for anything else."""
     if not reply.content.strip():
         return None
     try:
-        return json.loads(reply.content)
+        return loads(reply.content)
     except (ValueError, RecursionError):
         kind = reply.headers.get("content-type", "no content type").partition(";")[0]
         msg = f"the reply is no JSON: {len(reply.content)} bytes of {kind}, status {reply.status}"

@@ -42,6 +42,7 @@ class RefusedError(Exception):
 
 
 WRONG_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "phone": ("phone_1",),
     "description": ("summary", "guidance"),
     "help_text": ("guidance", "summary"),
     "instructions": ("guidance", "summary"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, TypedDict, TypeVar, get_origin, get_type_hints
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_origin, get_type_hints
 
 from attrs import field, frozen
 
@@ -15,6 +16,10 @@ from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.protocol.converter import structure, write
 from tallyfy_async.protocol.operation import Operation
 from tallyfy_async.protocol.response import item, listing
+
+if TYPE_CHECKING:
+    from tallyfy_async.engine.download import Download
+    from tallyfy_async.transport.upload import FileSource
 
 T = TypeVar("T")
 
@@ -104,6 +109,51 @@ class Resource:
         response = await self._call(operation, values, query=query, payload=payload, options=options)
         return structure(item(response.payload), kind, path="data")
 
+    def _check_ids(self, operation: Operation, values: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError for ids that cannot be, for calls that read before they write."""
+        operation.url({**self._values, **values})
+
+    async def _upload(
+        self,
+        operation: Operation,
+        kind: type[T],
+        values: Mapping[str, Any] | None = None,
+        *,
+        part: str,
+        source: FileSource,
+        filename: str | None = None,
+        content_type: str | None = None,
+        fields: Mapping[str, str] | None = None,
+        options: RequestOptions | None = None,
+    ) -> T:
+        """Send a form with one file, as the part named ``part``, and return the reply's object.
+
+        Raises what every call raises, and UploadSourceError, ConfigurationError or OSError for the source.
+        """
+        from tallyfy_async.transport.upload import Form, file_part  # noqa: PLC0415 - lazy: few programs upload
+
+        if not isinstance(cast("object", fields), Mapping | None):
+            msg = "fields must be a mapping of names to texts"
+            raise ConfigurationError(msg)
+        file = await file_part(part, source, filename=filename, content_type=content_type)
+        values = {**self._values, **(values or {})}
+        call = Call.plan(operation, values, content=Form(fields or {}, [file]), options=options)
+        return structure(item((await self._engine.call(call)).payload), kind, path="data")
+
+    def _download(
+        self,
+        operation: Operation,
+        values: Mapping[str, Any] | None = None,
+        *,
+        max_bytes: int | None = None,
+        options: RequestOptions | None = None,
+    ) -> Download:
+        """Return a file that is downloaded when it is entered; more than ``max_bytes`` are a DecodeError."""
+        from tallyfy_async.engine.download import Download  # noqa: PLC0415 - lazy: few programs download
+
+        values = {**self._values, **(values or {})}
+        return Download(self._engine, Call.plan(operation, values, max_bytes=max_bytes, options=options))
+
     def _list(
         self,
         operation: Operation,
@@ -128,7 +178,7 @@ class Resource:
         async def fetch(number: int) -> Page[T]:
             response = await self._engine.call(plan(number))
             found = listing(response.payload)
-            items = tuple(structure(entry, kind, path=f"data[{at}]") for at, entry in enumerate(found.items))
+            items = structure(found.items, GenericAlias(tuple, (kind, ...)), path="data")
             return Page(items=items, number=number, pagination=found.pagination, fetch=fetch)
 
         plan(1)  # wrong arguments are told here, not at the first page

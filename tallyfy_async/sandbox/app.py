@@ -4,13 +4,14 @@ import itertools
 import re
 
 import anyio
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
-from . import authorization, control, oauth
+from . import authorization, contract, control, explorer, oauth
 from .backend import Backend
 from .exchange import Incoming, Reply, json_reply, read
 from .faults import Fault
-from .problems import Invalid, Problem, endpoint_not_found, forbidden, unauthenticated
+from .problems import Invalid, Problem, endpoint_not_found, forbidden, too_large, unauthenticated
 from .records import is_object
 from .router import Call, Operation
 from .routes import build
@@ -28,6 +29,15 @@ class Application:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._router = build(authorization.forms)
+        self._names = {operation.name for operation in self._router.operations}
+        # Web pages of any origin may call the API with a token that they hold, but not the sandbox's own routes.
+        self._api = CORSMiddleware(
+            self._answer_whole,
+            allow_origins=("*",),
+            allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-Request-Id"),
+        )
         self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,8 +47,16 @@ class Application:
             return
         if scope["type"] != "http":
             raise ValueError(f"the sandbox speaks HTTP only, not {scope['type']}")
-        incoming = await read(scope, receive)
+        own = scope["path"].startswith(f"/{control.PREFIX}")
+        await (self._answer_whole if own else self._api)(scope, receive, send)
+
+    async def _answer_whole(self, scope: Scope, receive: Receive, send: Send) -> None:
+        incoming = await read(scope, receive, self._backend.settings.max_body)
         if incoming is None:
+            return
+        page = explorer.answer(incoming, self._names)
+        if page is not None:
+            await page.send(send)
             return
         if incoming.segments[:1] == (control.PREFIX,):
             await control.answer(self._backend, incoming).send(send)
@@ -97,13 +115,17 @@ class Application:
         """Run the operation; what it raises becomes a reply."""
         limit: dict[str, str] = {}
         try:
+            if incoming.oversize:
+                raise too_large()
             if operation is None:
                 raise missing or endpoint_not_found()
             token = None if operation.context == "none" else self._authenticate(incoming)
             limit = self._throttle(incoming, token)
             if token is not None:
                 self._authorize(operation, params, token)
-            reply = operation.handler(self._call(incoming, operation, params, token))
+            call = self._call(incoming, operation, params, token)
+            contract.check_body(operation.name, call.body())
+            reply = operation.handler(call)
         except Problem as problem:
             reply = _problem_reply(incoming, problem)
         except Invalid as invalid:
@@ -149,9 +171,9 @@ class Application:
             if token.organization != organization:
                 raise forbidden("You don't have permission to access this organization!")
             member = tenant.members.get(token.user_id or 0)
-            if operation.context == "user" and (member is None or member.status != "active"):
+            if token.user_id is not None and (member is None or member.status != "active"):
                 raise unauthenticated()
-        if operation.scoped and self._backend.settings.enforce_scopes and not token.allows(operation.scope):
+        if self._backend.settings.enforce_scopes and not operation.allowed_to(token):
             raise forbidden("Invalid scope(s) provided.")
         token.uses += 1
 

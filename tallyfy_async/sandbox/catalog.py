@@ -135,3 +135,30 @@ OPTIONS = {
 }
 COLUMNS = ("Item", "Quantity", "Price")
 ONE_OFFS = ("Call back", "Prepare figures for", "Answer question of", "Book travel to", "Renew quote for")
+COUNTRIES = (
+    ("United States", "1", "US"),
+    ("United Kingdom", "44", "GB"),
+    ("India", "91", "IN"),
+    ("Australia", "61", "AU"),
+    ("Austria", "43", "AT"),
+    ("Brazil", "55", "BR"),
+    ("Canada", "1", "CA"),
+    ("China", "86", "CN"),
+    ("Denmark", "45", "DK"),
+    ("Finland", "358", "FI"),
+    ("France", "33", "FR"),
+    ("Germany", "49", "DE"),
+    ("Ireland", "353", "IE"),
+    ("Italy", "39", "IT"),
+    ("Japan", "81", "JP"),
+    ("Mexico", "52", "MX"),
+    ("Netherlands", "31", "NL"),
+    ("New Zealand", "64", "NZ"),
+    ("Norway", "47", "NO"),
+    ("Singapore", "65", "SG"),
+    ("South Africa", "27", "ZA"),
+    ("Spain", "34", "ES"),
+    ("Sweden", "46", "SE"),
+    ("Switzerland", "41", "CH"),
+)
+"""Name, phone code, ISO code; the id is the place, from 1."""

@@ -15,6 +15,8 @@ _FORMATS: dict[DateSpelling, str] = {
 }
 _REQUEST = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?\Z")
 _DAY = 24 * 3600
+_FIRST, _LAST = -30_610_224_000, 253_370_764_800
+"""The years 1000 to 9998: what a DATETIME column of MySQL holds, with room to add to."""
 
 
 @lru_cache(maxsize=1 << 16)
@@ -38,7 +40,8 @@ def read(text: object) -> int | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    seconds = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return seconds if _FIRST <= seconds <= _LAST else None
 
 
 def day(moment: int) -> str:

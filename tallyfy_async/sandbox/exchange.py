@@ -1,6 +1,7 @@
 """One request as it came in and one reply as it goes out."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
@@ -33,6 +34,8 @@ class Incoming:
     body: bytes
     client: str
     origin: str
+    oversize: bool = False
+    """The body was longer than the server reads; `body` is empty then."""
 
     @property
     def below_base(self) -> str:
@@ -42,8 +45,10 @@ class Incoming:
     def json_object(self) -> JsonObject:
         """Read the body as a JSON object. PHP reads anything else, an empty or broken body too, as no input at all."""
         try:
-            data: Any = json.loads(self.body)
-        except ValueError:
+            data: Any = json.loads(self.body, parse_constant=_finite, parse_float=_finite)
+            if b"\\u" in self.body:
+                json.dumps(data, ensure_ascii=False).encode()  # PHP refuses half of a surrogate pair
+        except (ValueError, RecursionError):
             return {}
         return data if is_object(data) else {}
 
@@ -54,11 +59,32 @@ class Incoming:
         return f"{self.origin}{self.path}?{text}"
 
 
-async def read(scope: Scope, receive: Receive) -> Incoming | None:
-    """Read a request; None when the client went away before it was complete."""
+def _finite(text: str) -> float:
+    """Read a number; NaN, Infinity and numbers too large for a float make the body unreadable."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no JSON number")
+    return number
+
+
+async def _body(request: Request, most: int) -> bytes | None:
+    """Read a body of at most `most` bytes; None for a longer one, which is read to its end but not kept."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= most:
+            parts.append(part)
+        else:
+            parts.clear()
+    return b"".join(parts) if size <= most else None
+
+
+async def read(scope: Scope, receive: Receive, most: int) -> Incoming | None:
+    """Read a request with at most `most` bytes of body; None when the client went away before it was complete."""
     request = Request(scope, receive)
     try:
-        body = await request.body()
+        body = await _body(request, most)
     except ClientDisconnect:
         return None
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
@@ -75,7 +101,8 @@ async def read(scope: Scope, receive: Receive) -> Incoming | None:
         query_string=text,
         query=dict(parse_qsl(text.replace("+", "%2B"), keep_blank_values=True)),
         headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
-        body=body,
+        body=body or b"",
+        oversize=body is None,
         client=client[0] if client else "in-process",
         origin=f"{scope.get('scheme', 'http')}://{request.headers.get('host', 'sandbox.localhost')}",
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from .exchange import Reply, encode
-from .records import JsonObject
+from .records import JsonObject, whole
 from .router import Call
 
 Row = TypeVar("Row")
@@ -26,21 +26,34 @@ def paged(
     render: Callable[[Row], bytes],
     *,
     unpaged: bool = False,
+    fixed: bool = False,
     extra: Callable[[Sequence[Row]], JsonObject] | None = None,
 ) -> Reply:
     """Answer with one page of rows.
 
     `unpaged` lists honour without_pagination=true, which drops `meta`. A page past the end is empty; a per_page that
-    is no positive number is ignored, one above the maximum is lowered to it. `extra` adds members to `meta`.
+    is no positive number is ignored, one above the maximum is lowered to it; `fixed` lists ignore it altogether.
+    `extra` adds members to `meta`.
     """
     if unpaged and truthy(call.query.get("without_pagination")):
-        return Reply(body=_envelope(rows, render, None))
+        return everything(rows, render)
+    shown, pagination = page(call, rows, fixed=fixed)
+    meta = (extra(shown) if extra else {}) | {"pagination": pagination}
+    return Reply(body=_envelope(shown, render, meta))
+
+
+def everything(rows: Sequence[Row], render: Callable[[Row], bytes]) -> Reply:
+    """Answer with all rows and no `meta`."""
+    return Reply(body=_envelope(rows, render, None))
+
+
+def page(call: Call, rows: Sequence[Row], *, fixed: bool = False) -> tuple[Sequence[Row], JsonObject]:
+    """Cut out the page that the query asks for, and describe it."""
     default, most = call.settings.page_size(call.operation.name)
-    size = min(_positive(call.query.get("per_page"), default), most)
+    size = default if fixed else min(_positive(call.query.get("per_page"), default), most)
     number = _positive(call.query.get("page"), 1)
     shown = rows[(number - 1) * size : number * size]
-    meta = (extra(shown) if extra else {}) | {"pagination": _pagination(call, len(rows), len(shown), size, number)}
-    return Reply(body=_envelope(shown, render, meta))
+    return shown, _pagination(call, len(rows), len(shown), size, number)
 
 
 def _envelope(rows: Sequence[Row], render: Callable[[Row], bytes], meta: JsonObject | None) -> bytes:
@@ -49,7 +62,7 @@ def _envelope(rows: Sequence[Row], render: Callable[[Row], bytes], meta: JsonObj
 
 
 def _positive(text: str | None, default: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and int(text) > 0 else default
+    return whole(text) or default
 
 
 def _pagination(call: Call, total: int, count: int, size: int, number: int) -> JsonObject:

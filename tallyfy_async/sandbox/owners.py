@@ -5,7 +5,7 @@ from typing import Any
 from attrs import frozen
 
 from .problems import Invalid
-from .records import is_list, is_object
+from .records import is_list, is_object, whole
 from .world import Tenant
 
 
@@ -31,12 +31,12 @@ def read(tenant: Tenant, value: object, name: str = "owners") -> Owners:
     if not is_object(buckets):
         raise Invalid({name: [f"The {name} must be an array."]})
     users = members(tenant, buckets.get("users"), f"{name}.users")
-    guests = [str(guest) for guest in rows(buckets.get("guests"), f"{name}.guests")]
+    guests = [str(guest).lower() for guest in rows(buckets.get("guests"), f"{name}.guests")]
     bad = [f"{name}.guests.{n}" for n, guest in enumerate(guests) if "@" not in guest]
     if bad:
         raise Invalid({key: ["The guest must be a valid email address."] for key in bad})
     found = groups(tenant, buckets.get("groups"), f"{name}.groups")
-    tenant.guests.update(guests)
+    tenant.mention(*guests)
     return Owners(users, guests, found)
 
 
@@ -44,10 +44,10 @@ def members(tenant: Tenant, value: object, name: str) -> list[int]:
     """Read a list of member ids without doubles; raise Invalid when one is no member."""
     found: dict[int, None] = {}
     for number, entry in enumerate(rows(value, name)):
-        text = str(entry)
-        if not text.isdigit() or int(text) not in tenant.members:
+        user_id = whole(entry)
+        if user_id is None or user_id not in tenant.members:
             raise Invalid({f"{name}.{number}": ["The selected user is invalid."]})
-        found[int(text)] = None
+        found[user_id] = None
     return list(found)
 
 

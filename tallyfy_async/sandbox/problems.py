@@ -27,6 +27,11 @@ def unauthenticated() -> Problem:
     return Problem(401, {"error": True, "message": "Unauthenticated."})
 
 
+def refused(message: str) -> Problem:
+    """Refuse by business rule, with a 400."""
+    return Problem(400, {"error": True, "message": message})
+
+
 def forbidden(message: str) -> Problem:
     """Refuse by permission or by business rule."""
     return Problem(403, {"message": message})
@@ -40,6 +45,11 @@ def endpoint_not_found() -> Problem:
 def resource_not_found() -> Problem:
     """Say that there is no such id, or none that the caller sees."""
     return Problem(404, {"error": True, "message": "Resource not found", "code": "RESOURCE_NOT_FOUND"})
+
+
+def too_large() -> Problem:
+    """Refuse a body that is longer than the server reads."""
+    return Problem(413, {"error": True, "message": "The request entity is too large."})
 
 
 def invalid(field: str, message: str) -> Invalid:

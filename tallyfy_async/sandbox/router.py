@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Literal
+from urllib.parse import parse_qsl
 
 from attrs import define, field, frozen
 
@@ -13,7 +14,7 @@ from .tokens import AccessToken
 from .views.lens import Lens
 from .world import Tenant, World
 
-Context = Literal["user", "application", "none"]
+Context = Literal["user", "application", "any", "none"]
 _PARAMETER = "{}"
 
 
@@ -70,9 +71,11 @@ class Call:
         return frozenset(part.strip() for part in self.incoming.query.get("with", "").split(",") if part.strip())
 
     def body(self) -> JsonObject:
-        """Return the JSON body; {} when there is none, or when Content-Type does not call it JSON."""
-        is_json = "json" in self.incoming.headers.get("content-type", "")
-        return self.incoming.json_object() if is_json else {}
+        """Return the body, JSON or a form; {} when there is none, or when Content-Type calls it neither."""
+        kind = self.incoming.headers.get("content-type", "")
+        if "x-www-form-urlencoded" in kind:
+            return dict(parse_qsl(self.incoming.body.decode("utf-8", "replace"), keep_blank_values=True))
+        return self.incoming.json_object() if "json" in kind else {}
 
 
 Handler = Callable[[Call], Reply]
@@ -86,10 +89,16 @@ class Operation:
     method: str
     path: str
     handler: Handler
-    scope: str
+    scope: str | list[str]
+    """Any of several suffices; `unknown` where no source names one."""
     context: Context = "user"
     scoped: bool = False
     """The capability is named in seed 000: a token without the scope is refused."""
+
+    def allowed_to(self, token: AccessToken) -> bool:
+        """Tell whether a token holds the scope, or one of the scopes."""
+        names = [self.scope] if isinstance(self.scope, str) else self.scope
+        return not self.scoped or any(token.allows(name) for name in names)
 
 
 class Routes:
@@ -99,12 +108,19 @@ class Routes:
         self.operations: list[Operation] = []
 
     def add(
-        self, method: str, path: str, name: str, *, scope: str, context: Context = "user", scoped: bool | None = None
+        self,
+        method: str,
+        path: str,
+        name: str,
+        *,
+        scope: str | list[str],
+        context: Context = "user",
+        scoped: bool | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Register a handler. Writes are scoped unless told otherwise, reads are not."""
+        """Register a handler. Writes with a known scope are scoped unless told otherwise, reads are not."""
 
         def register(handler: Handler) -> Handler:
-            demanding = method != "GET" if scoped is None else scoped
+            demanding = (method != "GET" and scope != "unknown") if scoped is None else scoped
             self.operations.append(
                 Operation(
                     name=name, method=method, path=path, handler=handler, scope=scope, context=context, scoped=demanding

@@ -5,8 +5,11 @@ import random
 from . import catalog
 from .clients import Client
 from .records import Group, Member, Tag, User
+from .seed_people import grow_people
+from .seed_rules import grow_rules
 from .seed_runs import grow_oneoffs, grow_runs
 from .seed_templates import grow_templates
+from .seed_work import grow_work
 from .settings import Credentials, Settings
 from .world import Tenant, World
 
@@ -22,7 +25,7 @@ def grow(world: World, settings: Settings, seed: int) -> Credentials:
     Every seeded user has the same password.
     """
     rng = random.Random(f"tallyfy-sandbox-{seed}")  # noqa: S311 - test data
-    first = _tenant(rng, settings, "Analytical Engines", "Software & IT")
+    first = _tenant(rng, world, settings, "Analytical Engines", "Software & IT")
     world.tenants[first.id] = first
     people = _people(rng, settings, first.id)
     world.users.update({user.id: user for user in people})
@@ -30,6 +33,9 @@ def grow(world: World, settings: Settings, seed: int) -> Credentials:
     grow_templates(rng, first, settings)
     grow_runs(rng, first, settings)
     grow_oneoffs(rng, first, settings)
+    grow_rules(random.Random(f"tallyfy-sandbox-rules-{seed}"), first)  # noqa: S311 - test data
+    grow_people(first, settings)
+    grow_work(first, settings, seed)
     for number in range(2, settings.organizations + 1):
         _branch(rng, world, settings, people, number)
     ada = people[0]
@@ -58,7 +64,7 @@ def grow(world: World, settings: Settings, seed: int) -> Credentials:
     )
 
 
-def _tenant(rng: random.Random, settings: Settings, name: str, industry: str) -> Tenant:
+def _tenant(rng: random.Random, world: World, settings: Settings, name: str, industry: str) -> Tenant:
     created = settings.seed_epoch - 500 * DAY
     return Tenant(
         id=f"{rng.getrandbits(128):032x}",
@@ -68,6 +74,7 @@ def _tenant(rng: random.Random, settings: Settings, name: str, industry: str) ->
         timezone="America/Chicago",
         created_at=created,
         updated_at=settings.seed_epoch - 20 * DAY,
+        directory=world.directory,
     )
 
 
@@ -100,7 +107,7 @@ def _person(rng: random.Random, settings: Settings, number: int, home: str) -> U
 def _staff(rng: random.Random, tenant: Tenant, people: list[User], settings: Settings) -> None:
     for number, user in enumerate(people):
         tenant.members[user.id] = _member(rng, user, number, settings)
-    tenant.guests.update(f"guest{n}@{c}.org" for n, c in enumerate(("partner", "client", "auditor", "supplier"), 1))
+    tenant.mention(*(f"guest{n}@{c}.org" for n, c in enumerate(("partner", "client", "auditor", "supplier"), 1)))
     active = [m.user.id for m in tenant.members.values() if m.status == "active"]
     for name in catalog.GROUPS:
         _group(rng, tenant, name, active, settings.seed_epoch)
@@ -120,6 +127,7 @@ def _member(rng: random.Random, user: User, number: int, settings: Settings) -> 
         default_admin=number == 0,
         joined_at=user.created_at,
         last_login_at=None if status == "invited" else seen,
+        invited_by=1001 if number else None,
         disabled_at=seen if status == "disabled" else None,
     )
 
@@ -140,7 +148,7 @@ def _group(rng: random.Random, tenant: Tenant, name: str, active: list[int], epo
 
 def _branch(rng: random.Random, world: World, settings: Settings, people: list[User], number: int) -> None:
     """Add a further, small organization of the first user."""
-    tenant = _tenant(rng, settings, f"Difference Works {number}", "Manufacturing")
+    tenant = _tenant(rng, world, settings, f"Difference Works {number}", "Manufacturing")
     world.tenants[tenant.id] = tenant
     for user in people[:3]:
         tenant.members[user.id] = Member(user=user, role="Admin", status="active", joined_at=tenant.created_at)

@@ -3,7 +3,7 @@
 import random
 
 from . import catalog, dates
-from .records import Checklist, Field, JsonObject, Run, Step, Task
+from .records import Checklist, Field, JsonObject, Run, Step, Task, Thread
 from .settings import Settings
 from .world import Tenant
 
@@ -84,6 +84,8 @@ def _run(rng: random.Random, tenant: Tenant, checklist: Checklist, *, number: in
         prerun={f.id: _value(rng, tenant, f, created) for f in checklist.prerun if f.required or rng.random() < 0.5},
         starred=number % 9 == 0,
         can_add_oot=checklist.can_add_oot,
+        prerun_completed_at=created,
+        prerun_completed_by=starter,
         users=list(checklist.users),
         groups=list(checklist.groups),
         tags=list(checklist.tags) if number % 3 == 0 else [],
@@ -155,20 +157,16 @@ def _task(rng: random.Random, tenant: Tenant, step: Step, run: Run, *, done: boo
 def _problem(tenant: Tenant, run: Run, task: Task) -> None:
     run.status = "problem"
     task.problem = True
-    moment = dates.spell(task.updated_at, "millis")
-    thread: JsonObject = {
-        "id": f"{tenant.next_increment()}",
-        "content": "The customer has not answered yet.",
-        "label": "problem",
-        "state": "hide-for-guests",
-        "author_id": run.started_by,
-        "task_id": task.id,
-        "resolve_id": None,
-        "created_at": moment,
-        "last_updated_at": moment,
-        "archived_at": None,
-    }
-    task.threads.append(thread)
+    thread = Thread(
+        id=str(tenant.next_increment()),
+        content="The customer has not answered yet.",
+        label="problem",
+        author_id=run.started_by,
+        task_id=task.id,
+        created_at=task.updated_at,
+        updated_at=task.updated_at,
+    )
+    tenant.threads[task.id] = [thread]
 
 
 def _archive(tenant: Tenant, run: Run) -> None:

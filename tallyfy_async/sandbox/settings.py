@@ -13,7 +13,12 @@ MONTH = 30 * 24 * 3600
 SEED_EPOCH = 1_793_523_600
 """2026-11-01 09:00:00 UTC: the moment that the seeded world calls "now"."""
 
-DEFAULT_PAGE_SIZES: Mapping[str, tuple[int, int]] = {"list_users": (9999, 9999)}
+DEFAULT_PAGE_SIZES: Mapping[str, tuple[int, int]] = {
+    "list_users": (9999, 9999),
+    "list_guests": (999, 999),
+    "list_guest_tasks": (10, 10),
+    "list_activity_feeds": (20, 100),
+}
 """Operation -> (default, maximum) of per_page where it is not the usual (10, 100). Source: identity.md, section 5."""
 
 
@@ -73,6 +78,34 @@ class Settings:
     complete_twice: Literal["ok", "error"] = "ok"
     """Completing a completed task: `ok` changes nothing (server code), `error` answers 422 (documentation)."""
 
+    guest_invites_per_hour: int | None = 30
+    """Guests that an organization may invite in a rolling hour; None: any number. New ones in comments count."""
+    comments_per_hour: int | None = 120
+    """Comments that an organization may make in a rolling hour; None: any number."""
+    trial_guests: int | None = None
+    """Guests beyond which a trial organization turns no member into a guest; None: no trial."""
+    guest_read_status: Literal[200, 201] = 200
+    """What reading one guest answers: the documentation prints 201 and doubts it."""
+    unknown_guest_update: Literal["404", "422"] = "404"
+    """What changing an unknown guest answers: the documentation, or the rule that the e-mail must exist."""
+    group_missing: Literal["empty", "keep"] = "empty"
+    """What a group update without `members` or `guests` does to that list; the sources only say that it is replaced."""
+    max_upload: int = 100 * 1024 * 1024
+    """Bytes of the largest file; a larger one is a 422, a body beyond that with a mebibyte to spare a 413."""
+    files_directory: str | None = None
+    """Where uploaded bytes are kept; None: in memory."""
+    delete_unarchived: Literal["422", "404"] = "422"
+    """What deleting a run for good answers while it is not archived: one page prints both."""
+    unknown_value_row: Literal["422", "500"] = "422"
+    """Overwriting a stored value by an unknown id: 500 as measured, or the 422 that is planned."""
+
+    tag_title: Literal["optional", "required"] = "optional"
+    """Whether changing a tag needs its title, as the documentation says; official clients send the colour alone."""
+    references_style: Literal["list", "map"] = "list"
+    """How an archived template that nothing embedded prints no references: [] (server code) or {} (documentation)."""
+    frozen_field_types: bool = False
+    """Refuse to change the type of a form field, as the older sources have it."""
+
     page_sizes: Mapping[str, tuple[int, int]] = field(factory=lambda: dict(DEFAULT_PAGE_SIZES))
     """Operation -> (default, maximum) of per_page; operations that are not named have (10, 100)."""
     links_style: LinksStyle = "auto"
@@ -97,6 +130,11 @@ class Settings:
             if name != "page_sizes" and not _fits(getattr(self, name), hint):
                 raise ValueError(f"{name}: {getattr(self, name)!r} is none of {hint}")
 
+    @property
+    def max_body(self) -> int:
+        """Return how many bytes of a request body are read."""
+        return self.max_upload + 1024 * 1024
+
     def page_size(self, operation: str) -> tuple[int, int]:
         """Return (default, maximum) of per_page for a list operation."""
         return self.page_sizes.get(operation, (10, 100))
@@ -110,6 +148,8 @@ def _fits(value: object, hint: Any) -> bool:
         return any(_fits(value, part) for part in get_args(hint))
     if hint is bool or hint is NoneType:
         return isinstance(value, hint)
+    if hint is str:
+        return isinstance(value, str)
     kinds = (int, float) if hint is float else (int,)
     return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
 

@@ -6,7 +6,7 @@ from typing import Any
 from . import dates
 from .lists import ordered, truthy, words
 from .problems import invalid
-from .records import Task
+from .records import JsonObject, Task
 from .router import Call
 from .views.lens import SOON
 
@@ -78,10 +78,20 @@ def task_tests(call: Call, status: str | None) -> list[Test]:
     if tag := query.get("tag"):
         ids = {row.id for row in tenant.tags.values() if row.title.casefold() == tag.casefold()}
         tests.append(lambda t: bool(ids & set(t.tags) or (t.run_id and ids & set(tenant.runs[t.run_id].tags))))
-    if query.get("folder") or query.get("roles") or query.get("custom_field_key"):
-        # Nothing in this world lies in a folder, has a role or carries a custom field.
+    if folders := words(query.get("folder")):
+        tests.append(lambda t: bool(folders & {*t.folders, *(tenant.runs[t.run_id].folders if t.run_id else ())}))
+    if query.get("roles"):
+        # No step can be given a role through the API.
         tests.append(lambda _: False)
+    if key := query.get("custom_field_key"):
+        values, value = tenant.custom_values, query.get("custom_field_value")
+        tests.append(lambda t: _carries(values.get(("task", t.id), {}), key, value))
     return tests
+
+
+def _carries(values: JsonObject, key: str, wanted: str | None) -> bool:
+    """Tell whether a task has a custom field, with one value where that is asked for."""
+    return key in values and (wanted is None or str(values[key]) == wanted)
 
 
 def _people_tests(call: Call) -> list[Test]:

@@ -1,24 +1,23 @@
 """The state machine of tasks (processes.md sections 3-5)."""
 
-from . import dates, owners, runs, values
-from .problems import Invalid, forbidden, invalid, required
-from .records import JsonObject, Member, Task, is_list, is_object
+from . import automations, dates, owners, runs, values
+from .problems import Invalid, forbidden, invalid, required, resource_not_found
+from .records import JsonObject, Member, Task, is_list, is_object, whole
 from .world import Tenant, World
 
 MAX_TITLE = 600
+VALUE = "value"
+"""Kind of the relation between a task and a field with an answer: its number is the id of the stored row."""
 TASK_TYPES = ("task", "approval", "expiring", "email", "expiring_email")
 
 
 def update(world: World, tenant: Tenant, task: Task, body: JsonObject) -> None:
     """Change a task. Keys that the API does not know are dropped; a completed task refuses every change."""
-    _changeable(tenant, task)
-    if task.status == "completed":
-        raise invalid("task", "A completed task cannot be updated. Reopen it first.")
-    changes = _plain(body) | _moments(body)
+    _open(tenant, task)
+    changes = _plain(body) | moments(body)
     own = owners.read(tenant, body["owners"]) if "owners" in body else None
-    limit = changes.get("max_assignable", task.max_assignable)
-    if own is not None and limit and len(own.users) + len(own.guests) > limit:
-        raise invalid("owners", f"No more than {limit} people can be assigned to this task.")
+    if own is not None:
+        check_number(own, changes.get("max_assignable", task.max_assignable))
     data = _taskdata(world, tenant, task, body)
     for name, value in changes.items():
         setattr(task, name, value)
@@ -28,7 +27,24 @@ def update(world: World, tenant: Tenant, task: Task, body: JsonObject) -> None:
     if task.status == "not-started":
         task.status = "in-progress"
     task.updated_at = world.now()
+    _obey_rules(world, tenant, task)
     tenant.changed()
+
+
+def check_number(own: owners.Owners, most: int | None) -> None:
+    """Refuse more members and guests than a task takes; 0 takes any number."""
+    if most and len(own.users) + len(own.guests) > most:
+        raise invalid("owners", f"No more than {most} people can be assigned to this task.")
+
+
+def _obey_rules(world: World, tenant: Tenant, task: Task) -> list[Task]:
+    """Let the rules of the run act on what happened to a task; return the other tasks that they changed."""
+    run = tenant.runs.get(task.run_id or "")
+    if run is None:
+        return []
+    changed = automations.apply(world, tenant, run)
+    runs.settle(world, tenant, run)
+    return [other for other in changed if other is not task]
 
 
 def update_oneoff(world: World, tenant: Tenant, task: Task, body: JsonObject) -> None:
@@ -43,6 +59,12 @@ def _changeable(tenant: Tenant, task: Task) -> None:
     run = tenant.runs.get(task.run_id) if task.run_id else None
     if run is not None and run.open_issue:
         raise invalid("run", "This process has an open issue. Resolve it before changing its tasks.")
+
+
+def _open(tenant: Tenant, task: Task) -> None:
+    _changeable(tenant, task)
+    if task.status == "completed":
+        raise invalid("task", "A completed task cannot be updated. Reopen it first.")
 
 
 def _plain(body: JsonObject) -> JsonObject:
@@ -76,7 +98,7 @@ def _title(title: object) -> str:
     return title
 
 
-def _moments(body: JsonObject) -> JsonObject:
+def moments(body: JsonObject) -> JsonObject:
     """Read deadline and started_at; a deadline moves on to the next working day."""
     changes: JsonObject = {}
     for name in ("deadline", "started_at"):
@@ -99,11 +121,13 @@ def _taskdata(world: World, tenant: Tenant, task: Task, body: JsonObject) -> Jso
     kept, cleared, errors = values.check(world, tenant, task.captures, sent)
     if errors:
         raise Invalid({"taskdata": [errors]})
+    for field_id in kept:
+        tenant.pivot(VALUE, task.id, field_id)
     return {key: value for key, value in (task.taskdata | kept).items() if key not in cleared}
 
 
-def complete(world: World, tenant: Tenant, me: Member, task: Task, body: JsonObject, *, twice: str) -> None:
-    """Complete a task, and the run with its last visible task.
+def complete(world: World, tenant: Tenant, me: Member, task: Task, body: JsonObject, *, twice: str) -> list[Task]:
+    """Complete a task, and the run with its last visible task. Return the other tasks that rules changed.
 
     `twice` is the setting for a task that is completed already: `ok` changes nothing, `error` is a 422.
     """
@@ -111,7 +135,7 @@ def complete(world: World, tenant: Tenant, me: Member, task: Task, body: JsonObj
     if task.status == "completed":
         if twice == "error":
             raise invalid("task_id", "This task has already been completed.")
-        return
+        return []
     _completable(me, task)
     completer = (
         owners.member(tenant, body["override_user"], "override_user") if body.get("override_user") else me.user.id
@@ -126,10 +150,11 @@ def complete(world: World, tenant: Tenant, me: Member, task: Task, body: JsonObj
     else:
         task.status, task.is_approved = "completed", verdict
         task.completed_at, task.completer_id = task.updated_at, completer
+        task.reopened = False
         world.completed += 1
-    if task.run_id is not None:
-        runs.settle(world, tenant, tenant.runs[task.run_id])
+    changed = _obey_rules(world, tenant, task)
     tenant.changed()
+    return changed
 
 
 def _completable(me: Member, task: Task) -> None:
@@ -162,15 +187,69 @@ def _others_left(task: Task, completer: int) -> bool:
     return not set(task.users) <= set(task.completed_by)
 
 
-def reopen(world: World, tenant: Tenant, task: Task) -> None:
-    """Reopen a completed task; a complete run becomes active again."""
+def reopen(world: World, tenant: Tenant, task: Task) -> list[Task]:
+    """Reopen a completed task; a complete run becomes active again. Return the other tasks that rules changed."""
     _changeable(tenant, task)
     if task.status != "completed":
         raise invalid("task_id", "Only a completed task can be reopened.")
-    task.status = "in-progress"
-    task.completed_at = task.completer_id = task.is_approved = None
-    task.completed_by = []
+    automations.reopen(task)
     task.updated_at = world.now()
-    if task.run_id is not None:
-        runs.settle(world, tenant, tenant.runs[task.run_id])
+    changed = _obey_rules(world, tenant, task)
+    tenant.changed()
+    return changed
+
+
+def archive(world: World, tenant: Tenant, task: Task) -> None:
+    """Archive a one-off task."""
+    task.archived_at = task.updated_at = world.now()
+    _settle(world, tenant, task)
+
+
+def restore(world: World, tenant: Tenant, task: Task) -> None:
+    """Bring an archived one-off task back. A live one is a 404."""
+    if task.archived_at is None:
+        raise resource_not_found()
+    task.archived_at, task.updated_at = None, world.now()
+    _settle(world, tenant, task)
+
+
+def delete(world: World, tenant: Tenant, task: Task) -> list[str]:
+    """Delete a one-off task for good, archived or not. Return the ids of the files whose bytes may go."""
+    del tenant.tasks[task.id]
+    run = tenant.runs.get(task.run_id or "")
+    if run is not None:
+        run.task_ids.remove(task.id)
+    _settle(world, tenant, task)
+    return runs.forget(tenant, {task.id})
+
+
+def _settle(world: World, tenant: Tenant, task: Task) -> None:
+    run = tenant.runs.get(task.run_id or "")
+    if run is not None:
+        runs.settle(world, tenant, run)
+    tenant.changed()
+
+
+def stored(tenant: Tenant, row_id: object) -> tuple[Task, str] | None:
+    """Find the task and the field whose answer is stored under an id; no answer of the API tells such an id."""
+    number = whole(row_id)
+    found = tenant.related(VALUE, number) if number is not None else None
+    task = tenant.tasks.get(found[0]) if found else None
+    if task is None or found is None or task.archived_at is not None or found[1] not in task.taskdata:
+        return None
+    return task, found[1]
+
+
+def set_value(world: World, tenant: Tenant, task: Task, field_id: str, value: object) -> None:
+    """Answer one field of a task."""
+    update(world, tenant, task, {"taskdata": {field_id: value}})
+
+
+def unassign(world: World, tenant: Tenant, task: Task, *, user_id: int | None = None, guest: str | None = None) -> None:
+    """Take a member or a guest off a task; a completed one refuses."""
+    _open(tenant, task)
+    task.users = [user for user in task.users if user != user_id]
+    task.guests = [email for email in task.guests if email != guest]
+    task.updated_at = world.now()
+    _obey_rules(world, tenant, task)
     tenant.changed()

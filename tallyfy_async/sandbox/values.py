@@ -1,14 +1,23 @@
 """The one validator of form answers: kick-off values, task data (templates.md section 7, processes.md section 5)."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import dates
-from .records import Field, JsonObject, is_list, is_object
+from .records import Field, JsonObject, is_list, is_object, whole
 from .world import Tenant, World
 
 MAX_TEXT = 200
 MAX_TEXTAREA = 30_000
+_PATTERNS = {
+    "numeric": re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"),
+    "email": re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+"),
+    "url": re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#]+\S*", re.IGNORECASE),
+    "alpha": re.compile(r"[^\W\d_]+"),
+    "alpha_num": re.compile(r"[^\W_]+"),
+    "alpha_dash": re.compile(r"[\w-]+"),
+}
 
 
 class Refused(Exception):  # noqa: N818 - it carries a message for a 422
@@ -67,7 +76,24 @@ def _text(_world: World, _tenant: Tenant, field: Field, value: Any) -> Any:
         raise Refused(f"{field.label} must be a string")
     if len(str(value)) > MAX_TEXT:
         raise Refused(f"{field.label} may not be greater than {MAX_TEXT} characters")
+    for rule in field.field_validation:
+        _obey(field, rule, str(value))
     return value
+
+
+def _obey(field: Field, rule: str, text: str) -> None:
+    """Check a text against one validation rule of its field; unknown rules never act.
+
+    No source shows how the length rules are spelled: `min:N` and `max:N` are Laravel's way.
+    """
+    name, _, bound = rule.partition(":")
+    length, limit = len(text), whole(bound)
+    if name in _PATTERNS and not _PATTERNS[name].fullmatch(text):
+        raise Refused(f"{field.label} format is invalid")
+    if name == "min" and limit is not None and length < limit:
+        raise Refused(f"{field.label} must be at least {limit} characters")
+    if name == "max" and limit is not None and length > limit:
+        raise Refused(f"{field.label} may not be greater than {limit} characters")
 
 
 def _textarea(_world: World, _tenant: Tenant, field: Field, value: Any) -> Any:
@@ -130,8 +156,8 @@ def _assignees(_world: World, tenant: Tenant, field: Field, value: Any) -> Any:
     groups = _bucket(field, value, "groups")
     if any(not isinstance(group, str) for group in groups):
         raise Refused(f"The groups of {field.label} must be strings")
-    named = [str(user) for user in _bucket(field, value, "users")]
-    users = [int(user) for user in named if user.isdigit() and int(user) in tenant.members]
+    named = [whole(user) for user in _bucket(field, value, "users")]
+    users = [user for user in named if user is not None and user in tenant.members]
     return {"users": users, "guests": _bucket(field, value, "guests"), "groups": groups}
 
 

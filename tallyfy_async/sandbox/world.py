@@ -7,13 +7,36 @@ import hmac
 import random
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from attrs import define, field
 
 from .clients import Client, check_redirect_uris
+from .directory import Directory
 from .problems import resource_not_found
-from .records import Checklist, Group, Member, Run, Tag, Task, User
+from .records import (
+    Activity,
+    Asset,
+    Checklist,
+    CustomField,
+    Folder,
+    Group,
+    Guest,
+    Mail,
+    Member,
+    Preference,
+    ProcessView,
+    Role,
+    Run,
+    Tag,
+    Task,
+    Thread,
+    User,
+    Watcher,
+    whole,
+)
 from .signing import Signer
 from .tokens import AccessToken, Vault
 
@@ -32,13 +55,52 @@ class Tenant:
     members: dict[int, Member] = field(factory=dict[int, Member])
     groups: dict[str, Group] = field(factory=dict[str, Group])
     tags: dict[str, Tag] = field(factory=dict[str, Tag])
-    guests: set[str] = field(factory=set[str])
+    guests: dict[str, Guest] = field(factory=dict[str, Guest])
+    directory: Directory = field(factory=Directory)
     checklists: dict[str, Checklist] = field(factory=dict[str, Checklist])
     runs: dict[str, Run] = field(factory=dict[str, Run])
     tasks: dict[str, Task] = field(factory=dict[str, Task])
     version: int = 0
     """Moves with every write: what was rendered before is stale."""
     last_increment: int = 1000
+    folders: dict[str, Folder] = field(factory=dict[str, Folder])
+    threads: dict[str, list[Thread]] = field(factory=dict[str, list[Thread]])
+    """Id of a run, task or template -> what was said about it, oldest first."""
+    assets: dict[str, Asset] = field(factory=dict[str, Asset])
+    blobs: dict[str, bytes] = field(factory=dict[str, bytes])
+    """Bytes of the assets that are kept in memory."""
+    pivots: dict[tuple[str, str, str], int] = field(factory=dict[tuple[str, str, str], int])
+    """(kind, owner, other) -> integer id of the row that ties the two: tag, folder, or stored value."""
+    last_pivot: int = 4710
+    misc_id: str | None = None
+    """Id of the hidden template behind runs that a fan-out makes."""
+
+    profile: dict[str, Any] = field(factory=dict[str, Any])
+    """Details of the organization that were written: address, welcome texts, settings, plan."""
+    billing_token: str | None = field(default=None, repr=False)
+    allow_user_invite: bool = True
+    allow_manage_groups: bool = True
+    roles: dict[int, Role] = field(factory=dict[int, Role])
+    process_views: dict[int, ProcessView] = field(factory=dict[int, ProcessView])
+    preferences: dict[tuple[int, str], Preference] = field(factory=dict[tuple[int, str], Preference])
+    """(member, slug) -> what is kept for them."""
+    last_view: int = 1
+    last_watcher: int = 300
+    watchers: dict[int, Watcher] = field(factory=dict[int, Watcher])
+    custom_fields: dict[int, CustomField] = field(factory=dict[int, CustomField])
+    custom_values: dict[tuple[str, str], dict[str, Any]] = field(factory=dict[tuple[str, str], dict[str, Any]])
+    """(noun, id) -> values by key; the nouns are those of custom_fields.py."""
+    activities: list[Activity] = field(factory=list[Activity])
+    last_activity: int = 12_000
+    hourly: dict[str, list[float]] = field(factory=dict[str, list[float]])
+    """Action -> when it happened in the last hour, for its cap."""
+
+    def mention(self, *emails: str) -> list[Guest]:
+        """Find guests by e-mail; new ones come in on first mention."""
+        for email in emails:
+            if email not in self.guests:
+                self.guests[email] = self.directory.guest(self.id, email)
+        return [self.guests[email] for email in emails]
 
     def next_increment(self) -> int:
         """Return the number of a new row."""
@@ -48,6 +110,23 @@ class Tenant:
     def changed(self) -> None:
         """Note that a row was written."""
         self.version += 1
+
+    def pivot(self, kind: str, owner: str, other: str) -> int:
+        """Return the integer id of a relation; a new one gets the next."""
+        key = (kind, owner, other)
+        if key not in self.pivots:
+            self.last_pivot += 1
+            self.pivots[key] = self.last_pivot
+        return self.pivots[key]
+
+    def related(self, kind: str, number: int) -> tuple[str, str] | None:
+        """Find what a relation of a kind ties together."""
+        found = (key for key, value in self.pivots.items() if value == number and key[0] == kind)
+        return next(((owner, other) for _, owner, other in found), None)
+
+    def threads_of(self, subject_id: str) -> list[Thread]:
+        """List what was said about a run, task or template, oldest first."""
+        return self.threads.get(subject_id, [])
 
     def run(self, run_id: str, *, archived: bool = True) -> Run:
         """Find a run; `archived=False` looks at live ones only. Raise a 404 otherwise."""
@@ -74,15 +153,17 @@ class Tenant:
 
     def member(self, user_id: object) -> Member:
         """Find a member by id, a number or its decimal spelling."""
-        text = str(user_id)
-        found = self.members.get(int(text)) if text.isascii() and text.isdigit() else None
+        number = whole(user_id)
+        found = None if number is None else self.members.get(number)
         if found is None:
             raise resource_not_found()
         return found
 
     def tasks_of(self, run: Run) -> list[Task]:
-        """List the tasks of a run in order of position."""
-        return sorted((self.tasks[i] for i in run.task_ids), key=lambda task: task.position)
+        """List the tasks of a run in order of position, without those that were archived on their own."""
+        tasks = [self.tasks[i] for i in run.task_ids]
+        shown = [t for t in tasks if t.archived_at is None or t.archived_at == run.archived_at]
+        return sorted(shown, key=lambda t: t.position)
 
 
 class World:
@@ -99,6 +180,8 @@ class World:
         self.clients: dict[str, Client] = {}
         self.vault = Vault()
         self.signer = Signer()
+        self.directory = Directory(clock=clock)
+        self.mail: deque[Mail] = deque(maxlen=1000)
         self.launched = 0
         self.completed = 0
 

@@ -9,12 +9,18 @@ from attrs import define, field
 
 from tallyfy_async.errors import DecodeError, TallyfyError, TransportError
 
+PIECE = 2**18
 _BROKEN = "the reply is not what its Content-Encoding says"
 
 
 class _Unpacker(Protocol):
     def unpack(self, data: bytes, limit: int) -> bytes:
         """Return what the next piece holds, cut a little above ``limit`` bytes; raise zlib.error where it is broken."""
+        ...
+
+    @property
+    def rest(self) -> bytes:
+        """What the limit kept from being unpacked; it is to be given again."""
         ...
 
     @property
@@ -25,6 +31,7 @@ class _Unpacker(Protocol):
 
 class _Plain:
     whole = True
+    rest = b""
 
     def unpack(self, data: bytes, limit: int) -> bytes:
         del limit
@@ -42,6 +49,10 @@ class _Zlib:
         self.whole = self._unpacker.eof
         return unpacked
 
+    @property
+    def rest(self) -> bytes:
+        return self._unpacker.unconsumed_tail
+
 
 class _Deflate:
     """A ``deflate`` body: in zlib's frame, as it should be, or bare, as some servers send it; two bytes tell which."""
@@ -53,6 +64,10 @@ class _Deflate:
     @property
     def whole(self) -> bool:
         return self._rest is not None and self._rest.whole
+
+    @property
+    def rest(self) -> bytes:
+        return b"" if self._rest is None else self._rest.rest
 
     def unpack(self, data: bytes, limit: int) -> bytes:
         if self._rest is None:
@@ -120,3 +135,53 @@ class Body:
             del pieces
             raise problem
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+@define(eq=False)
+class PieceBody:
+    """Unpacks a body that is passed on piece by piece; no piece is much larger than ``PIECE``.
+
+    Attributes:
+        limit: the most bytes that the unpacked body may have.
+
+    """
+
+    limit: int
+    _unpacker: _Unpacker | None = field(converter=_unpacker, repr=False)
+    _packed: bytes = field(default=b"", init=False, repr=False)
+    _size: int = field(default=0, init=False)
+    _begun: bool = field(default=False, init=False)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next packed piece; only after ``take`` has returned nothing."""
+        self._packed = data
+        self._begun = self._begun or bool(data)
+
+    def take(self) -> bytes:
+        """Return an unpacked piece, nothing where more is needed; raise DecodeError or TransportError as ``Body``."""
+        if self._unpacker is None:
+            msg = "the reply has a Content-Encoding that nobody asked for"
+            raise DecodeError(msg)
+        if not self._packed:
+            return b""
+        try:
+            piece = self._unpacker.unpack(self._packed, PIECE)
+        except zlib.error:
+            raise TransportError(_BROKEN) from None
+        self._packed = self._unpacker.rest
+        self._size += len(piece)
+        if self._size > self.limit:
+            piece = b""
+        self.check(self._size)
+        return piece
+
+    def check(self, size: int) -> None:
+        """Raise DecodeError where a body of so many bytes is too large."""
+        if size > self.limit:
+            msg = f"the reply is larger than {self.limit} bytes"
+            raise DecodeError(msg)
+
+    def end(self) -> None:
+        """Raise TransportError where the body ends in the middle of what it packs."""
+        if self._begun and self._unpacker is not None and not self._unpacker.whole:
+            raise TransportError(_BROKEN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from attrs import define, field, frozen
@@ -31,15 +31,71 @@ class Timeouts:
             raise ConfigurationError(msg)
 
 
+class BrokenSourceError(Exception):
+    """What gave the pieces of a request body failed with ``error``. It never leaves this room."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Pieces(Protocol):
+    """One reading of a request body."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Return itself."""
+        ...
+
+    async def __anext__(self) -> bytes:
+        """Return the next piece."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of files and generators."""
+        ...
+
+
+class Content(Protocol):
+    """A request body that is made while it is sent, and made anew each time that it is sent."""
+
+    @property
+    def content_type(self) -> str:
+        """Value of the header Content-Type."""
+        ...
+
+    @property
+    def length(self) -> int | None:
+        """Bytes in all, None where nobody knows before the end."""
+        ...
+
+    @property
+    def most(self) -> int:
+        """Bytes that it has at most."""
+        ...
+
+    @property
+    def spent(self) -> bool:
+        """Whether it cannot be sent again, because a source that can be read only once has been read."""
+        ...
+
+    def pieces(self) -> Pieces:
+        """Begin a reading; it raises BrokenSourceError where a source fails."""
+        ...
+
+
 @frozen(kw_only=True)
 class Request:
-    """One request, ready to be sent. ``url`` is absolute; ``headers`` carry the token and stay out of the repr."""
+    """One request, ready to be sent. ``url`` is absolute; ``headers`` carry the token and stay out of the repr.
+
+    ``stall`` is how many seconds one piece of a body that is made while it is sent may take on its way.
+    """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = field(repr=False)
-    content: bytes | None = field(default=None, repr=False)
+    content: bytes | Content | None = field(default=None, repr=False)
     timeouts: Timeouts
+    stall: float | None = None
     max_bytes: int = 256 * 2**20
 
 
@@ -69,11 +125,30 @@ class Progress:
         return self.begun and (self.sent or not self.traced)
 
 
+class Incoming(Protocol):
+    """The body of a reply that is read piece by piece. It holds a connection until it is closed."""
+
+    async def read(self) -> bytes:
+        """Return the next piece, nothing at the end of the whole body; raise TransportError where it is cut."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give the connection back, or drop it where the body was not read to its end."""
+        ...
+
+
 class Transport(Protocol):
     """Performs exchanges."""
 
     async def exchange(self, request: Request, progress: Progress | None = None) -> Reply:
         """Send one request and return its reply, whatever its status."""
+        ...
+
+    async def open(self, request: Request) -> tuple[Reply, Incoming | None]:
+        """Send a request and return its reply without the body, which is still to be read.
+
+        A reply with a status that is no success is read to its end, and nothing is left to read.
+        """
         ...
 
     def to_origins(self, origins: tuple[str, ...]) -> Transport:
@@ -101,6 +176,10 @@ class DeferredTransport:
     async def exchange(self, request: Request, progress: Progress | None = None) -> Reply:
         """Send one request and return its reply, whatever its status."""
         return await self.opened().exchange(request, progress)
+
+    async def open(self, request: Request) -> tuple[Reply, Incoming | None]:
+        """Send a request and return its reply without the body, which is still to be read."""
+        return await self.opened().open(request)
 
     def to_origins(self, origins: tuple[str, ...]) -> DeferredTransport:
         """Return a transport over the same connections that serves other origins, opening neither."""

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import AsyncIterator
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import httpx
@@ -23,12 +23,11 @@ from tallyfy_async.errors import (
 from tallyfy_async.protocol.response import Headers, Reply
 from tallyfy_async.transport.body import Body
 from tallyfy_async.transport.clock import Clock
-from tallyfy_async.transport.exchange import Progress, Request
+from tallyfy_async.transport.exchange import BrokenSourceError, Content, Incoming, Pieces, Progress, Request
+from tallyfy_async.transport.foreign import FOREIGN, quiet, translate
+from tallyfy_async.transport.incoming import HTTPIncoming
 from tallyfy_async.transport.pool import KEEPALIVE_EXPIRY, ConnectionPool, keep_hold, shared_ssl_context
 from tallyfy_async.transport.shelter import run_in_child
-
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_UNUSABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 
 
 def _warn_unless_verifying(context: ssl.SSLContext) -> None:
@@ -107,11 +106,10 @@ class HTTPTransport:
         """Send one request and read its reply to the end, all in a child task; return the reply, whatever its status.
 
         Raises NotSentError (safe to send again), RequestTimeoutError, another TransportError (the reply was lost),
-        DecodeError (a body above ``max_bytes``), ConfigurationError (a URL outside the origins, an illegal header).
+        DecodeError (a body above ``max_bytes``), ConfigurationError (a URL outside the origins, an illegal header),
+        and whatever the source of an upload raises.
         """
-        if not request.url.startswith(self.origins):
-            msg = "refused: the URL lies outside the configured base_url, token_url and refresh_url"
-            raise ConfigurationError(msg)
+        self._check_origin(request)
         started = self.clock.monotonic()
         with self.clock.timeout(request.timeouts.attempt) as scope:
             reply = await run_in_child(partial(self._send, request, progress))
@@ -119,6 +117,28 @@ class HTTPTransport:
         if scope.cancelled_caught:
             raise _timed_out(request, progress)
         raise AssertionError  # pragma: no cover - a scope swallows nothing but its own cancellation
+
+    async def open(self, request: Request) -> tuple[Reply, Incoming | None]:
+        """Send a request and return its reply without the body, which is still to be read.
+
+        A reply with a status that is no success is read to its end, and nothing is left to read. Raises what
+        ``exchange`` raises; DecodeError at once where the body is announced to be above ``max_bytes``.
+        """
+        self._check_origin(request)
+        started = self.clock.monotonic()
+        with self.clock.timeout(request.timeouts.attempt) as scope:
+            opened: list[HTTPIncoming] = []
+            try:
+                reply = await run_in_child(partial(self._open, request, opened))
+            except BaseException:
+                # A native cancellation may strike when the child has done its work: what it opened would be lost.
+                for incoming in opened:
+                    await incoming.aclose()
+                raise
+            return evolve(reply, elapsed=self.clock.monotonic() - started), opened[0] if opened else None
+        if scope.cancelled_caught:
+            raise _timed_out(request, None)
+        raise AssertionError  # pragma: no cover - as above
 
     def to_origins(self, origins: tuple[str, ...]) -> HTTPTransport:
         """Return a transport over the same connections that serves other origins."""
@@ -129,45 +149,84 @@ class HTTPTransport:
         if self.owned:
             await run_in_child(self.client.aclose, shield=True)
 
+    def _check_origin(self, request: Request) -> None:
+        if not request.url.startswith(self.origins):
+            msg = "refused: the URL lies outside the configured base_url, token_url and refresh_url"
+            raise ConfigurationError(msg)
+
     async def _send(self, request: Request, progress: Progress | None) -> Reply:
+        body = _Body(request.content)
         try:
-            raw = self._prepare(request, progress)
-            response = await self.client.send(raw, stream=True, auth=None, follow_redirects=False)
+            response = await self.client.send(
+                self._prepare(request, body, progress), stream=True, auth=None, follow_redirects=False
+            )
             try:
-                content = await _read(response, request.max_bytes)
+                return _reply(response, await _read(response, request.max_bytes))
             finally:
                 await response.aclose()
-        except (httpx.HTTPError, *_UNUSABLE, httpx.StreamError, OSError, anyio.BrokenResourceError) as error:
-            raise _translate(error, progress) from quiet(error)
-        except RuntimeError as error:
-            if self.client.is_closed:
-                msg = "the underlying HTTP client is closed"
-                raise ClientClosedError(msg) from None
-            raise _translate(error, progress) from quiet(error)
-        headers = Headers(response.headers.multi_items())
-        return Reply(status=response.status_code, headers=headers, content=content)
+        except FOREIGN as error:
+            self._told(error, progress)
+        except BrokenSourceError as error:
+            failure = error.error
+        finally:
+            await body.aclose()
+        raise failure
 
-    def _prepare(self, request: Request, progress: Progress | None) -> httpx.Request:
+    async def _open(self, request: Request, opened: list[HTTPIncoming]) -> Reply:
+        try:
+            raw = self._prepare(request, _Body(request.content), None)
+            response = await self.client.send(raw, stream=True, auth=None, follow_redirects=False)
+            if response.is_success:
+                opened.append(incoming := HTTPIncoming(self, response, request))
+                incoming.check_size()
+                return _reply(response, b"")
+            try:
+                return _reply(response, await _read(response, request.max_bytes))
+            finally:
+                await response.aclose()
+        except FOREIGN as error:
+            self._told(error, None)
+
+    def _told(self, error: Exception, progress: Progress | None) -> NoReturn:
+        """Raise our error for a foreign one."""
+        if isinstance(error, RuntimeError) and self.client.is_closed:
+            msg = "the underlying HTTP client is closed"
+            raise ClientClosedError(msg) from None
+        raise translate(error, progress) from quiet(error)
+
+    def _prepare(self, request: Request, body: _Body, progress: Progress | None) -> httpx.Request:
         connect = request.timeouts.connect
-        extensions: dict[str, Any] = {"timeout": {"connect": connect, "read": None, "write": None, "pool": None}}
+        timeout = {"connect": connect, "read": None, "write": request.stall, "pool": None}
+        extensions: dict[str, Any] = {"timeout": timeout}
         if progress is not None:
             progress.begun = True
             extensions["trace"] = progress.trace
-        raw = httpx.Request(
-            request.method, request.url, headers=request.headers, content=request.content, extensions=extensions
-        )
-        raw.stream = _Body(request.content or b"")
+        headers, content = request.headers, request.content
+        if content is not None and not isinstance(content, bytes):
+            length = content.length
+            framing = ("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length))
+            headers, content = (*headers, framing), None
+        raw = httpx.Request(request.method, request.url, headers=headers, content=content, extensions=extensions)
+        raw.stream = body
         return raw
 
 
 class _Body(httpx.AsyncByteStream):
     """A request body read without a generator, which a cancellation in the middle would leave to the collector."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes | Content | None) -> None:
         self._content = content
+        self._pieces: Pieces | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Once(self._content)
+        if self._content is None or isinstance(self._content, bytes):
+            return _Once(self._content or b"")
+        self._pieces = self._content.pieces()
+        return self._pieces
+
+    async def aclose(self) -> None:
+        if self._pieces is not None:
+            await self._pieces.aclose()
 
 
 @define(eq=False)
@@ -179,6 +238,10 @@ class _Once(AsyncIterator[bytes]):
         if content is None:
             raise StopAsyncIteration
         return content
+
+
+def _reply(response: httpx.Response, content: bytes) -> Reply:
+    return Reply(status=response.status_code, headers=Headers(response.headers.multi_items()), content=content)
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:
@@ -202,27 +265,3 @@ def _timed_out(request: Request, progress: Progress | None) -> TransportError:
         return NotSentError(msg)
     msg = f"no whole reply within {request.timeouts.attempt:g} s"
     return RequestTimeoutError(msg)
-
-
-def _translate(error: Exception, progress: Progress | None) -> TransportError | ConfigurationError:
-    name = type(error).__name__
-    if isinstance(error, _UNUSABLE):
-        return ConfigurationError(f"the URL cannot be used: {name}")
-    if isinstance(error, _UNSENT) or (progress is not None and not progress.may_have_landed):
-        return NotSentError(f"nothing was sent: {name}")
-    if isinstance(error, httpx.TimeoutException):
-        return RequestTimeoutError(f"no reply in time: {name}")
-    return TransportError(f"the exchange broke: {name}")
-
-
-def quiet(error: BaseException) -> BaseException:
-    """Strip a foreign error and its chain of tracebacks and requests, whose locals and headers hold the token."""
-    link: BaseException | None = error
-    seen: set[int] = set()
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        link.__traceback__ = None
-        if isinstance(link, httpx.RequestError):
-            vars(link)["_request"] = None  # the public setter takes no None
-        link = link.__cause__ or link.__context__
-    return error

@@ -20,6 +20,8 @@ import httpx
 from anyio.lowlevel import checkpoint_if_cancelled
 from attrs import define, field
 
+from tallyfy_async.transport.duplex import DuplexStream
+
 # Below the 5 s after which common servers close an idle connection: a write on a connection that the server is just
 # closing has an unknown outcome.
 KEEPALIVE_EXPIRY = 4.0
@@ -194,40 +196,6 @@ class _Body(httpx.AsyncByteStream):
                 await self._pool.release(self._connection, self._origin)
 
 
-class _Stream(httpcore.AsyncNetworkStream):
-    """A TCP stream that is closed where its TLS handshake does not end, also by a cancellation."""
-
-    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
-        self._inner = inner
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's name
-        return await self._inner.read(max_bytes, timeout)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        await self._inner.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            stream = await self._inner.start_tls(ssl_context, server_hostname, timeout)
-            await checkpoint_if_cancelled()
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._inner.aclose()
-            raise
-        return stream
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
 class _Backend(httpcore.AsyncNetworkBackend):
     """anyio's sockets, for asyncio and trio; unlike httpcore's, they are not forgotten when a cancellation strikes."""
 
@@ -243,7 +211,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        stream = _Stream(await self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
+        stream = DuplexStream(await self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
         try:
             await checkpoint_if_cancelled()
         except BaseException:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -8,19 +9,18 @@ from typing import Any
 
 import attrs
 import pytest
-import yaml
 
 import tallyfy_async
 from tallyfy_async import models
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.models import OneOffTaskUpdate, Owners, RunLaunch, RunUpdate, TaskUpdate
+from tallyfy_async.models.processes import OneOffTaskReplace, RunFormFields
+from tallyfy_async.models.task_inputs import TaskCreate
 from tallyfy_async.protocol.converter import structure, write
 from tallyfy_async.protocol.kinds import field_key, is_model, required_keys
 
-CONTRACT = pathlib.Path(tallyfy_async.__file__).with_name("sandbox") / "openapi.yaml"
-SCHEMAS: dict[str, Any] = yaml.load(CONTRACT.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))[
-    "components"
-]["schemas"]
+CONTRACT = pathlib.Path(tallyfy_async.__file__).with_name("sandbox") / "openapi.json"
+SCHEMAS: dict[str, Any] = json.loads(CONTRACT.read_bytes())["components"]["schemas"]
 
 READS = {
     "Asset": models.Asset,
@@ -45,6 +45,7 @@ READS = {
     "OwnersOut": models.Owners,
     "Prerun": models.Prerun,
     "Run": models.Run,
+    "RunFormFields": RunFormFields,
     "RunProgress": models.Progress,
     "Stage": models.Stage,
     "Step": models.Step,
@@ -64,6 +65,8 @@ READS = {
 INPUTS = {
     "RunCreate": (RunLaunch, {"checklist_id"}),
     "RunUpdate": (RunUpdate, set[str]()),
+    # The summary under another name, which some pages of the documentation have.
+    "TaskCreate": (TaskCreate, {"description"}),
     "TaskUpdate": (TaskUpdate, set[str]()),
     "OneOffTaskUpdate": (OneOffTaskUpdate, set[str]()),
     "OwnersInput": (models.OwnersInput, set[str]()),
@@ -185,11 +188,11 @@ def test_a_launch() -> None:
         write(RunLaunch, {"title": "n"})
 
 
-def test_a_one_off_task_needs_three_keys_each_time() -> None:
+def test_a_one_off_task_is_replaced_with_three_keys_each_time() -> None:
     with pytest.raises(ConfigurationError, match="lacks deadline, owners"):
-        write(OneOffTaskUpdate, {"title": "t"})
+        write(OneOffTaskReplace, {"title": "t"})
     owners = {"users": [1], "guests": [], "groups": []}
-    assert write(OneOffTaskUpdate, {"title": "t", "deadline": date(2026, 12, 1), "owners": owners}) == {
+    assert write(OneOffTaskReplace, {"title": "t", "deadline": date(2026, 12, 1), "owners": owners}) == {
         "title": "t",
         "deadline": "2026-12-01 00:00:00",
         "owners": owners,

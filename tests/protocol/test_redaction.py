@@ -11,7 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tallyfy_async.errors import ValidationError
 from tallyfy_async.protocol.redaction import MASK, Secret, redact, redact_headers
+from tallyfy_async.protocol.response import Headers, Reply, failure
 
 CLEAR = "s3cr3t-hunter2"
 KEYS = [
@@ -213,3 +215,12 @@ def test_headers() -> None:
     assert shown["Vary"] == "a, b"
     assert shown["Location"] == f"https://x/cb?code={MASK}&state=1"
     assert redact_headers({"Accept": "application/json"}) == {"Accept": "application/json"}
+
+
+def test_a_list_under_a_secret_key_is_masked_and_stays_a_list() -> None:
+    text = '{"errors": {"password": ["hunter2 is too short", "x"], "name": ["required"]}}'
+    assert json.loads(redact(text)) == {"errors": {"password": ["…"], "name": ["required"]}}
+    assert "hunter2" not in redact('{"token": ["hunter2')
+    error = failure("PUT", "/x", Reply(status=422, headers=Headers(()), content=text.encode()), 0.0)
+    assert isinstance(error, ValidationError)
+    assert error.fields == {"password": ["…"], "name": ["required"]}

@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyfy_async import errors
 from tallyfy_async.errors import DecodeError, Outcome
+from tallyfy_async.protocol import response
 from tallyfy_async.protocol.response import (
     Headers,
     Pagination,
@@ -365,3 +367,28 @@ def test_any_payload_is_an_envelope_or_a_decode_error(payload: Any) -> None:
             read(payload)
         except DecodeError as error:
             assert error.path in str(error)  # noqa: PT017 - either end is right
+
+
+@pytest.mark.parametrize("library", [None, orjson])
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b'{"a": [1, 2.5, null, "\xc3\xa9"]}', {"a": [1, 2.5, None, "\u00e9"]}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'{"a": NaN}', None),
+        (b"<html>", None),
+        (b"[" * 100_000, None),
+    ],
+)
+def test_json_reads_the_same_with_and_without_orjson(
+    monkeypatch: pytest.MonkeyPatch, library: Any, content: bytes, value: Any
+) -> None:
+    monkeypatch.setattr(response, "orjson", library)
+    reply = Reply(status=200, headers=Headers(()), content=content)
+    if value is not None:
+        assert decode(reply) == value
+    elif b"NaN" not in content:
+        with pytest.raises(DecodeError, match="no JSON"):
+            decode(reply)
+    else:
+        assert decode(reply)["a"] != decode(reply)["a"]

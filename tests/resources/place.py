@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tallyfy_async import Organization, TallyfyClient
 from tallyfy_async.sandbox import Received, Sandbox
@@ -23,6 +24,8 @@ class Place:
     sandbox: Sandbox
     tallyfy: TallyfyClient
     org: Organization
+    arranged: Any = None
+    """What the arrangement of a row of tests/contract made."""
 
     @property
     def tenant(self) -> Tenant:
@@ -80,3 +83,11 @@ async def place(**settings: Any) -> AsyncIterator[Place]:
     sandbox = small_sandbox(**settings)
     async with connect(sandbox) as tallyfy:
         yield Place(sandbox=sandbox, tallyfy=tallyfy, org=tallyfy.organization())
+
+
+async def arranged(at: Place, arrange: Callable[[Place], Any] | None) -> Place:
+    """Arrange the sandbox for a call; what the arrangement returns is at hand as ``at.arranged``."""
+    if arrange is None:
+        return at
+    made = arrange(at)
+    return evolve(at, arranged=await made if inspect.isawaitable(made) else made)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 
-from tallyfy_async import RequestOptions, operations
+from tallyfy_async import RequestOptions
 from tests.resources.place import Place, place
 
 pytestmark = pytest.mark.anyio
@@ -227,12 +227,6 @@ async def test_every_method_sends_what_the_contract_says(row: Row) -> None:
         assert (json.loads(request.body) if request.body else None) == json.loads(filled(json.dumps(row.body), known))
         writes = row in WRITES
         assert request.headers.get("content-type") == ("application/json" if writes else None)
-
-
-def test_the_table_holds_every_operation() -> None:
-    covered = {row.operation for row in READS + WRITES}
-    rest = {one.id for one in operations() if one.call.startswith("tallyfy_async.")} | {"create_application_user"}
-    assert covered == {one.id for one in operations()} - rest
 
 
 async def test_options_add_headers_and_query_to_one_call() -> None:

@@ -123,7 +123,7 @@ async def test_unknown_and_foreign_members(api: Api) -> None:
         ({"email": "a@mail.invalid"}, "email", "valid email"),
         ({"email": "ADA.lovelace@analytical-engines.com"}, "email", "already been taken"),
         ({"role": "owner"}, "role", "invalid"),
-        ({"role": 7}, "role", "invalid"),
+        ({"role": 7}, "role", "must be a string"),
         ({"timezone": 7}, "timezone", "string"),
     ],
 )

@@ -96,12 +96,14 @@ async def test_run_filters_by_tag_group_and_folder(api: Api) -> None:
     group = next(iter(api.tenant.groups))
     tag = next(iter(api.tenant.tags.values()))
     checklist = next(c for c in api.tenant.checklists.values() if not any(f.required for f in c.prerun))
-    body = {"checklist_id": checklist.id, "tags": [tag.id, "unknown"], "groups": [group], "folders": ["f1"]}
+    made = await api.call("POST", "{org}/folders", json={"name": "Engines", "folder_type": "run"})
+    folder = made.json()["data"]["id"]
+    body = {"checklist_id": checklist.id, "tags": [tag.id, "unknown"], "groups": [group], "folders": [folder, "f1"]}
     run = (await api.call("POST", "{org}/runs", json=body)).json()["data"]
     parent = {"checklist_id": checklist.id, "parent_id": run["id"]}
     child = (await api.call("POST", "{org}/runs", json=parent)).json()["data"]
     assert child["parent_id"] == run["id"]
-    for params in ({"tag": tag.id}, {"tag_ids": f"{tag.id},x"}, {"groups": group}, {"folder": "f1"}):
+    for params in ({"tag": tag.id}, {"tag_ids": f"{tag.id},x"}, {"groups": group}, {"folder": folder}):
         ids = {row["id"] for row in (await api.get("{org}/runs", without_pagination="true", **params))["data"]}
         assert run["id"] in ids, params
         assert child["id"] not in ids or params == {"groups": group}

@@ -106,3 +106,28 @@ def test_files_get_their_url_and_moment() -> None:
     assert entry["full_url"].endswith("/file/abc/dl")
     assert entry["uploaded_at"].endswith("Z")
     assert check("file", [{"full_url": "https://x/y", "uploaded_at": "kept"}])[0]["uploaded_at"] == "kept"
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [
+        ("numeric", [12, "12.5", "-3", "1e3"], ["twelve", "1,5"]),
+        ("email", ["a@b.org"], ["a@b", "nobody"]),
+        ("url", ["https://a.org/x"], ["a.org", "https://"]),
+        ("alpha", ["Zoë"], ["a1", "a b"]),
+        ("alpha_num", ["a1"], ["a_1"]),
+        ("alpha_dash", ["a_1-b"], ["a b"]),
+        ("min:3", ["abc"], ["ab"]),
+        ("max:3", ["abc"], ["abcd"]),
+        ("min:few", ["a"], []),
+        ("shout", ["quiet"], []),
+    ],
+)
+def test_validation_rules_of_text_fields(rule: str, good: list[Any], bad: list[Any]) -> None:
+    field = make_field(random.Random(1), "text", 1, 0)
+    field.field_validation = [rule]
+    for text in good:
+        assert values.check(SANDBOX.world, TENANT, [field], {field.id: text})[0] == {field.id: text}
+    for text in bad:
+        [message] = values.check(SANDBOX.world, TENANT, [field], {field.id: text})[2][field.id]
+        assert message.startswith(field.label)

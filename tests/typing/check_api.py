@@ -205,7 +205,9 @@ async def writes(org: Organization) -> None:
     await org.runs.launch("c", nmae="x")  # type: ignore[call-arg]
     await org.runs.launch("c", name=5)  # type: ignore[arg-type]
     await org.runs.launch("c", "name")  # type: ignore[call-arg, arg-type]
-    await org.tasks.update("t", title="x")  # type: ignore[call-arg]
+    assert_type(await org.tasks.update("t", title="x"), Task)
+    await org.tasks.replace("t", title="x")  # type: ignore[call-arg]
+    await org.runs.replace("r", name="x", users=[])  # type: ignore[call-arg]
     await org.runs.tasks.update("r", "t", owners={"users": []})  # type: ignore[typeddict-item]
     await org.runs.tasks.complete("r", "t", is_approved="yes")  # type: ignore[arg-type]
     await org.runs.update("r", title="x")  # type: ignore[call-arg]

@@ -3,7 +3,7 @@
 from attrs import define, field
 
 from .base import JsonObject
-from .templates import Field
+from .templates import Field, Rule
 
 
 @define(kw_only=True)
@@ -12,8 +12,72 @@ class Tag:
 
     id: str
     title: str
-    color: str
+    color: str | None
     created_at: int
+
+    @property
+    def is_auto_generated(self) -> bool:
+        """Tell whether the machine made it: lists hide such a tag (templates.md section 9)."""
+        return self.title.startswith(("from:", "task:", "step:"))
+
+
+@define(kw_only=True)
+class Folder:
+    """A place for templates (`checklist`) or for runs and tasks (`run`); the kind is fixed for life."""
+
+    id: str
+    name: str
+    folder_type: str
+    parent_id: str | None = None
+    position: int
+    created_at: int
+
+
+@define(kw_only=True)
+class Thread:
+    """A comment on a run, a task or a template; with the label `problem` an issue."""
+
+    id: str
+    content: str
+    """As written: a mention is `@[member id]`."""
+    label: str = "comment"
+    state: str = "hide-for-guests"
+    author_id: int
+    is_bot: bool = False
+    task_id: str | None = None
+    mentions: list[int] = field(factory=list[int])
+    resolve_id: str | None = None
+    """On an issue: the comment that resolved it."""
+    created_at: int
+    updated_at: int
+    archived_at: int | None = None
+
+    @property
+    def is_open_issue(self) -> bool:
+        """Tell whether it is a problem that nobody has resolved."""
+        return self.label == "problem" and self.resolve_id is None
+
+
+@define(kw_only=True)
+class Asset:
+    """A stored file. Its bytes lie beside it, see blobs.py."""
+
+    id: str
+    filename: str
+    content_type: str
+    size: int
+    version: int
+    uploaded_from: str
+    """Id of a field, or `ko_field`."""
+    uploaded_at: int
+    uploaded_by: int
+    subject_type: str
+    subject_id: str
+    step_id: str | None = None
+    checklist_id: str | None = None
+    source: str = "local"
+    system: str | None = None
+    archived_at: int | None = None
 
 
 @define(kw_only=True)
@@ -36,6 +100,10 @@ class Run:
     can_add_oot: bool = True
     open_issue: bool = False
     """An open process-level issue: tasks refuse every change."""
+    assign_someone_else: bool = False
+    prerun_completed_at: int | None = None
+    """None while the kick-off form is open again."""
+    prerun_completed_by: int | None = None
     parent_id: str | None = None
     hidden_fields: list[str] = field(factory=list[str])
     users: list[int] = field(factory=list[int])
@@ -43,6 +111,10 @@ class Run:
     tags: list[str] = field(factory=list[str])
     folders: list[str] = field(factory=list[str])
     task_ids: list[str] = field(factory=list[str])
+    rules: list[Rule] = field(factory=list[Rule])
+    """The automations of the template at the launch."""
+    fired: list[str] = field(factory=list[str])
+    """Ids of the rules whose conditions hold; they act again only after they did not hold."""
     created_at: int
     updated_at: int
     completed_at: int | None = None
@@ -90,8 +162,11 @@ class Task:
     webhook: str | None = None
     prevent_guest_comment: bool = False
     top_secret: bool = False
+    is_soft_start_date: bool = False
+    reopened: bool = False
+    """Reopened and not completed since."""
     tags: list[str] = field(factory=list[str])
-    threads: list[JsonObject] = field(factory=list[JsonObject])
+    folders: list[str] = field(factory=list[str])
     encoded: tuple[object, bytes] | None = field(default=None, eq=False, repr=False)
 
     @property

@@ -5,7 +5,7 @@ from typing import Any
 
 from tallyfy_async.sandbox.exchange import Reply, encode, item
 from tallyfy_async.sandbox.lists import ordered, paged
-from tallyfy_async.sandbox.problems import forbidden
+from tallyfy_async.sandbox.problems import forbidden, unauthenticated
 from tallyfy_async.sandbox.records import Member
 from tallyfy_async.sandbox.router import Call, Routes
 from tallyfy_async.sandbox.views import identity as views
@@ -26,7 +26,10 @@ _SORTS: dict[str, Callable[[Member], Any]] = {
 @routes.add("GET", "/me", "get_me", scope="account")
 def get_me(call: Call) -> Reply:
     """Read the caller, without an organization in the path."""
-    home = call.world.tenant(call.token.organization)
+    places = call.world.places(call.user)
+    if not places:
+        raise unauthenticated()
+    home = next((tenant for tenant in places if tenant.id == call.token.organization), places[0])
     lens = Lens(tenant=home, settings=call.settings, now=call.now)
     return item(views.member(lens, home.members[call.user.id]))
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from tallyfy_async.sandbox import blobs
 from tallyfy_async.sandbox import runs as machine
+from tallyfy_async.sandbox.activity import activity
 from tallyfy_async.sandbox.exchange import Reply, encode, item
 from tallyfy_async.sandbox.lists import ordered, paged, truthy, words
 from tallyfy_async.sandbox.problems import invalid
@@ -31,7 +33,7 @@ def list_runs(call: Call) -> Reply:
     for test in _tests(call):
         rows = [row for row in rows if test(row)]
     rows = ordered(rows, call.query.get("sort") or call.query.get("sort_by"), _SORTS)
-    lens, includes = call.lens, call.includes
+    lens, includes = call.lens, _includes(call)
     if includes:
         return paged(call, rows, lambda row: encode(views.run(lens, row, includes)), unpaged=True)
     stamp = lens.stamp
@@ -101,7 +103,17 @@ def _status_test(call: Call, status: str) -> Test:
 @routes.add("GET", "/organizations/{org}/runs/{run_id}", "get_run", scope="process")
 def get_run(call: Call) -> Reply:
     """Read one run, archived or not."""
-    return item(views.run(call.lens, call.tenant.run(call.params["run_id"]), call.includes))
+    return item(views.run(call.lens, call.tenant.run(call.params["run_id"]), _includes(call)))
+
+
+def _includes(call: Call) -> frozenset[str]:
+    """Read `with`; form_fields_values=true asks for the fields of the tasks, too."""
+    wanted = truthy(call.query.get("form_fields_values"))
+    return call.includes | ({"form_fields"} if wanted else frozenset[str]())
+
+
+def _note(call: Call, verb: str, run: Run, text: str) -> None:
+    activity(call.tenant, verb, ("run", run.id), text, now=call.now, actor=call.user.id)
 
 
 def _live_run(call: Call) -> Run:
@@ -112,6 +124,7 @@ def _live_run(call: Call) -> Run:
 def launch_run(call: Call) -> Reply:
     """Launch a run from a template."""
     run = machine.launch(call.world, call.tenant, call.member, call.body())
+    _note(call, "created", run, f"Launched process: {run.name}")
     return item(views.run(call.lens, run), 201)
 
 
@@ -120,6 +133,7 @@ def update_run(call: Call) -> Reply:
     """Change a run; absent users and groups are emptied."""
     run = _live_run(call)
     machine.update(call.world, call.tenant, run, call.body())
+    _note(call, "updated", run, f"Process updated: {run.name}")
     return item(views.run(call.lens, run, spelling="Z", plain=True))
 
 
@@ -128,6 +142,7 @@ def archive_run(call: Call) -> Reply:
     """Archive a run with its tasks."""
     run = _live_run(call)
     machine.archive(call.world, call.tenant, call.member, run)
+    _note(call, "archived", run, f"Process archived: {run.name}")
     return item(views.run(call.lens, run, plain=True))
 
 
@@ -136,4 +151,39 @@ def activate_run(call: Call) -> Reply:
     """Restore an archived run."""
     run = call.tenant.run(call.params["run_id"])
     machine.activate(call.world, call.tenant, run)
+    _note(call, "unarchived", run, f"Process restored: {run.name}")
+    return item(views.run(call.lens, run))
+
+
+@routes.add("DELETE", "/organizations/{org}/runs/{run_id}/delete", "delete_run", scope="process")
+def delete_run(call: Call) -> Reply:
+    """Delete an archived run for good; the answer is empty."""
+    run = call.tenant.run(call.params["run_id"])
+    files = machine.delete(call.tenant, call.member, run, unarchived=call.settings.delete_unarchived)
+    blobs.drop(call.settings, call.tenant, files)
+    _note(call, "deleted", run, f"Process deleted: {run.name}")
+    return Reply(content_type=None)
+
+
+@routes.add("GET", "/organizations/{org}/runs/{run_id}/form-fields", "list_run_form_fields", scope="process")
+def list_run_form_fields(call: Call) -> Reply:
+    """List the fields of all tasks, each with the task to write to, and those of the kick-off form."""
+    return item(views.form_fields(call.lens, call.tenant.run(call.params["run_id"])))
+
+
+@routes.add("POST", "/organizations/{org}/runs/{run_id}/complete-prerun", "complete_prerun", scope="process")
+def complete_prerun(call: Call) -> Reply:
+    """Submit the kick-off form."""
+    run = _live_run(call)
+    machine.complete_prerun(call.world, call.tenant, call.member, run)
+    _note(call, "completed", run, f"Kick-off form completed: {run.name}")
+    return item(views.run(call.lens, run))
+
+
+@routes.add("DELETE", "/organizations/{org}/runs/{run_id}/complete-prerun", "reopen_prerun", scope="process")
+def reopen_prerun(call: Call) -> Reply:
+    """Open the kick-off form again."""
+    run = _live_run(call)
+    machine.reopen_prerun(call.world, call.tenant, run)
+    _note(call, "re-opened", run, f"Kick-off form reopened: {run.name}")
     return item(views.run(call.lens, run))

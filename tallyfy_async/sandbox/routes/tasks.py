@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tallyfy_async.sandbox import tasks as machine
+from tallyfy_async.sandbox.activity import activity
 from tallyfy_async.sandbox.exchange import Reply, encode, item
 from tallyfy_async.sandbox.lists import paged
 from tallyfy_async.sandbox.problems import required, resource_not_found
@@ -12,7 +13,7 @@ from tallyfy_async.sandbox.router import Call, Routes
 from tallyfy_async.sandbox.settings import DateSpelling
 from tallyfy_async.sandbox.task_filters import sort_tasks, task_tests
 from tallyfy_async.sandbox.views import work as views
-from tallyfy_async.sandbox.views.lens import SOON
+from tallyfy_async.sandbox.views.lens import SOON, php_map
 
 routes = Routes()
 
@@ -80,6 +81,27 @@ def list_my_tasks(call: Call) -> Reply:
     return _listing(call, _filtered(call, mine, status=call.query.get("status") or "active"), summary=True)
 
 
+@routes.add("GET", "/organizations/{org}/users/{user_id}/tasks", "list_user_tasks", scope="account", scoped=True)
+def list_user_tasks(call: Call) -> Reply:
+    """List a member's tasks; without a status only active ones."""
+    user_id = call.tenant.member(call.params["user_id"]).user.id
+    rows = [row for row in call.tenant.tasks.values() if row.archived_at is None and user_id in row.users]
+    return _listing(call, _filtered(call, rows, status=call.query.get("status") or "active"), summary=True)
+
+
+def note(call: Call, verb: str, task: Task, text: str) -> None:
+    """Write what happened to a task into the feed."""
+    parent = ("run", task.run_id) if task.run_id else None
+    activity(call.tenant, verb, ("task", task.id), text, now=call.now, actor=call.user.id, parent=parent)
+
+
+def _note_completion(call: Call, task: Task) -> None:
+    """Tell of a completion, the second one of a task too; of a task that waits for others only that it moved."""
+    done = task.status == "completed"
+    text = f"Completed task: {task.title}" if done else f"{call.user.full_name} is done with task: {task.title}"
+    note(call, "completed" if done else "updated", task, text)
+
+
 def _run_task(call: Call) -> Task:
     run = call.tenant.run(call.params["run_id"], archived=False)
     return call.tenant.task(call.params["task_id"], run=run, archived=False)
@@ -93,10 +115,10 @@ def _oneoff(call: Call, task_id: object) -> Task:
     return task
 
 
-def _changed(call: Call, task: Task, *, spelling: DateSpelling = "Z", rules: bool = False) -> Reply:
+def _changed(call: Call, task: Task, *, spelling: DateSpelling = "Z", by_rules: Sequence[Task] | None = None) -> Reply:
     data = views.task(call.lens, task, single=True, spelling=spelling)
-    if rules:
-        data["tasks_changed_by_rules"] = list[str]()
+    if by_rules is not None:
+        data["tasks_changed_by_rules"] = php_map({other.id: views.task(call.lens, other) for other in by_rules})
     return item(data)
 
 
@@ -105,6 +127,7 @@ def update_run_task(call: Call) -> Reply:
     """Change a task of a run: answers, assignees, dates, text."""
     task = _run_task(call)
     machine.update(call.world, call.tenant, task, call.body())
+    note(call, "updated", task, f"Task updated: {task.title}")
     return _changed(call, task)
 
 
@@ -116,8 +139,9 @@ def complete_run_task(call: Call) -> Reply:
         raise required("task_id")
     run = call.tenant.run(call.params["run_id"], archived=False)
     task = call.tenant.task(body["task_id"], run=run, archived=False)
-    machine.complete(call.world, call.tenant, call.member, task, body, twice=call.settings.complete_twice)
-    return _changed(call, task, spelling="millis", rules=True)
+    changed = machine.complete(call.world, call.tenant, call.member, task, body, twice=call.settings.complete_twice)
+    _note_completion(call, task)
+    return _changed(call, task, spelling="millis", by_rules=changed)
 
 
 @routes.add(
@@ -126,8 +150,9 @@ def complete_run_task(call: Call) -> Reply:
 def reopen_run_task(call: Call) -> Reply:
     """Reopen a completed task of a run."""
     task = _run_task(call)
-    machine.reopen(call.world, call.tenant, task)
-    return _changed(call, task, rules=True)
+    changed = machine.reopen(call.world, call.tenant, task)
+    note(call, "re-opened", task, f"Task reopened: {task.title}")
+    return _changed(call, task, by_rules=changed)
 
 
 @routes.add("PUT", "/organizations/{org}/tasks/{task_id}", "update_task", scope="process")
@@ -135,6 +160,7 @@ def update_task(call: Call) -> Reply:
     """Change a one-off task."""
     task = _oneoff(call, call.params["task_id"])
     machine.update_oneoff(call.world, call.tenant, task, call.body())
+    note(call, "updated", task, f"Task updated: {task.title}")
     return _changed(call, task)
 
 
@@ -146,6 +172,7 @@ def complete_task(call: Call) -> Reply:
         raise required("task_id")
     task = _oneoff(call, body["task_id"])
     machine.complete(call.world, call.tenant, call.member, task, body, twice=call.settings.complete_twice)
+    _note_completion(call, task)
     return _changed(call, task, spelling="millis")
 
 
@@ -154,4 +181,5 @@ def reopen_task(call: Call) -> Reply:
     """Reopen a completed one-off task."""
     task = _oneoff(call, call.params["task_id"])
     machine.reopen(call.world, call.tenant, task)
+    note(call, "re-opened", task, f"Task reopened: {task.title}")
     return _changed(call, task)

@@ -20,6 +20,8 @@ class Lens:
     tenant: Tenant
     settings: Settings
     now: int
+    for_guests: bool = False
+    """Render what guests see: comments that are hidden from them stay out."""
 
     @property
     def stamp(self) -> tuple[object, ...]:
@@ -35,6 +37,12 @@ class Lens:
         if self.settings.owners_style == "ids":
             return list(ids)
         return [self._person(user_id) for user_id in ids]
+
+    def metadata(self, noun: str, record_id: str) -> Any:
+        """Render the custom field values of a record; guests see none."""
+        if self.for_guests:
+            return None
+        return php_map(self.tenant.custom_values.get((noun, record_id), {}))
 
     def _person(self, user_id: int) -> dict[str, Any]:
         member = self.tenant.members.get(user_id)

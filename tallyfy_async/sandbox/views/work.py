@@ -6,19 +6,18 @@ from tallyfy_async.sandbox.exchange import encode
 from tallyfy_async.sandbox.records import Field, JsonObject, Run, Task
 from tallyfy_async.sandbox.settings import DateSpelling
 
-from . import templates
+from . import files, templates
 from .lens import SOON, Lens, php_map, wrap
+from .threads import threads
 
 _RUN_EMPTY = (
-    "assets",
     "permissions",
     "stages",
-    "folders",
     "member_watchers",
     "guest_watchers",
     "selected_text_comment",
 )
-_TASK_EMPTY = ("assets", "folders", "roles", "activities", "member_watchers", "guest_watchers")
+_TASK_EMPTY = ("roles", "activities", "member_watchers", "guest_watchers")
 
 
 def progress(lens: Lens, row: Run) -> JsonObject:
@@ -53,7 +52,7 @@ def run(
         "increment_id": row.increment_id,
         "checklist_id": row.checklist_id,
         "checklist_title": row.checklist_title,
-        "assign_someone_else": False,
+        "assign_someone_else": row.assign_someone_else,
         "name": row.name,
         "summary": row.summary,
         "status": status,
@@ -62,9 +61,9 @@ def run(
         "started_by": row.started_by,
         "owner_id": row.owner_id,
         "prerun": php_map(row.prerun),
-        "prerun_status": "complete",
-        "prerun_completed_at": lens.date(row.created_at, spelling),
-        "prerun_completed_by": row.started_by,
+        "prerun_status": "incomplete" if row.prerun_completed_at is None else "complete",
+        "prerun_completed_at": lens.date(row.prerun_completed_at, spelling),
+        "prerun_completed_by": row.prerun_completed_by,
         "prerun_length": len(row.prerun),
         "starred": row.starred,
         "type": row.type,
@@ -74,7 +73,7 @@ def run(
         "groups": list(row.groups),
         "parent_id": row.parent_id,
         "can_add_oot": row.can_add_oot,
-        "custom_fields": [],
+        "custom_fields": lens.metadata("run", row.id),
         "created_at": lens.date(row.created_at, spelling),
         "started_at": lens.date(row.created_at, spelling),
         "last_updated": lens.date(row.updated_at, spelling),
@@ -133,11 +132,19 @@ def _run_fields(lens: Lens, row: Run, _: Collection[str]) -> JsonObject:
     return wrap([answered(lens, f, t.taskdata, t) for t in lens.tenant.tasks_of(row) for f in t.captures])
 
 
+def form_fields(lens: Lens, row: Run) -> JsonObject:
+    """Render the fields of the tasks and of the kick-off form: one object with two lists."""
+    fields, kickoff = _run_fields(lens, row, ()), _run_kickoff(lens, row, ())
+    return {"id": row.id, "form_fields": fields["data"], "ko_form_fields": kickoff["data"]}
+
+
 _RUN_INCLUDES: dict[str, Callable[[Lens, Run, Collection[str]], JsonObject | None]] = {
     "checklist": _run_checklist,
     "tasks": _run_tasks,
-    "tags": lambda lens, row, _: wrap(templates.tag_links(lens, row.tags)),
+    "tags": lambda lens, row, _: wrap(templates.tag_links(lens, row.id, row.tags)),
     "next_task": _run_next_task,
+    "assets": lambda lens, row, _: files.assets(lens, row.id),
+    "folders": lambda lens, row, _: files.folders(lens, row.folders),
     "tasks_meta": lambda lens, row, _: wrap(progress(lens, row)),
     "ko_form_fields": _run_kickoff,
     "form_fields": _run_fields,
@@ -155,12 +162,13 @@ def _next_task(lens: Lens, row: Task) -> JsonObject:
         "increment_id": row.increment_id,
         "title": row.title,
         "alias": row.alias,
-        "owners": _owners(lens, row),
+        "owners": owners(lens, row),
         "deadline": lens.date(row.deadline, "Z"),
     }
 
 
-def _owners(lens: Lens, row: Task) -> JsonObject:
+def owners(lens: Lens, row: Task) -> JsonObject:
+    """Render who works on a task."""
     return {"users": lens.people(row.users), "guests": list(row.guests), "groups": list(row.groups), "taskUrls": []}
 
 
@@ -189,7 +197,7 @@ def task(
         "linked_step_id": None,
         "alias": row.alias,
         "taskdata": php_map(row.taskdata),
-        "owners": _owners(lens, row),
+        "owners": owners(lens, row),
         "is_completable": row.is_open and not row.problem,
         "status": row.status,
         "status_label": row.status,
@@ -209,13 +217,13 @@ def task(
         "max_assignable": row.max_assignable,
         "webhook": row.webhook,
         "prevent_guest_comment": row.prevent_guest_comment,
-        "is_soft_start_date": False,
+        "is_soft_start_date": row.is_soft_start_date,
         "send_chromeless": None,
         "stage_id": None,
         "problem": row.problem,
         "run_status": _run_status(lens, row),
         "top_secret": row.top_secret,
-        "custom_fields": [],
+        "custom_fields": lens.metadata("task", row.id),
         "started_at": lens.date(row.started_at, spelling),
         "deadline": lens.date(row.deadline, spelling),
         "created_at": lens.date(row.created_at, spelling),
@@ -281,9 +289,11 @@ _TASK_INCLUDES: dict[str, Callable[[Lens, Task, Collection[str]], JsonObject | i
     "step": _task_step,
     "form_fields": lambda lens, row, _: wrap([answered(lens, f, row.taskdata, row) for f in row.captures]),
     "ko-form-fields": _task_kickoff,
-    "threads": lambda _lens, row, _: wrap(list(row.threads)),
-    "comments": lambda _lens, row, _: wrap(list(row.threads)),
-    "issues": lambda _lens, row, _: wrap([thread for thread in row.threads if thread["label"] == "problem"]),
-    "threads_count": lambda _lens, row, _: len(row.threads),
-    "tags": lambda lens, row, _: wrap(templates.tag_links(lens, row.tags)),
+    "assets": lambda lens, row, _: files.assets(lens, row.id),
+    "folders": lambda lens, row, _: files.folders(lens, row.folders),
+    "threads": lambda lens, row, _: wrap(threads(lens, row.id)),
+    "comments": lambda lens, row, _: wrap(threads(lens, row.id)),
+    "issues": lambda lens, row, _: wrap(threads(lens, row.id, issues=True)),
+    "threads_count": lambda lens, row, _: len(threads(lens, row.id)),
+    "tags": lambda lens, row, _: wrap(templates.tag_links(lens, row.id, row.tags)),
 }
