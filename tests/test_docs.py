@@ -17,7 +17,9 @@ from tallyfy_async import (
     TallyfyClient,
     errors,
     generate_key,
+    operations,
 )
+from tallyfy_async.cli import operations as cli_operations
 from tallyfy_async.sandbox import Sandbox
 from tests.helpers import small_sandbox
 from tests.sandbox.browser import Page
@@ -106,3 +108,10 @@ async def test_the_login_of_a_web_service(tmp_path: Path) -> None:
                 await tallyfy.me.get()
     assert sandbox.stats.token_requests["authorization_code"] == {"ok": 1}
     assert sandbox.stats.token_requests["refresh_token"] == {"ok": 1}
+
+
+def test_the_page_of_operations_is_the_registry_s() -> None:
+    made = cli_operations.page(operations()) + "\n"
+    kept = (DOCS / "api.md").read_text("utf-8")
+    assert kept == made, "python -m tallyfy_async operations --markdown > docs/api.md"
+    assert kept.count(" | inferred |") == sum(one.confidence == "inferred" for one in operations())

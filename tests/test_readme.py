@@ -24,7 +24,16 @@ def run_block(text: str) -> dict[str, Any]:
 
 
 def test_every_block_is_run_here() -> None:
-    known = ["from_env", "PasswordGrant(", "testing.connect", "async def lists", "async def launch"]
+    known = [
+        "from_env",
+        "PasswordGrant(",
+        "testing.connect",
+        "async def lists",
+        "async def launch(",
+        "async def onboard",
+        "async def keep_a_copy",
+        "async def launch_all",
+    ]
     assert sorted(block_with(text) for text in known) == sorted(BLOCKS)
 
 
@@ -62,7 +71,7 @@ async def test_the_list_examples(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.anyio
 async def test_the_error_example(capsys: pytest.CaptureFixture[str]) -> None:
-    launch = run_block("async def launch")["launch"]
+    launch = run_block("async def launch(")["launch"]
     sandbox = Sandbox()
     async with testing.connect(sandbox) as tallyfy:
         org = tallyfy.organization(sandbox.credentials.organization)
@@ -70,3 +79,60 @@ async def test_the_error_example(capsys: pytest.CaptureFixture[str]) -> None:
         demanding = next(each for each in templates if any(field.required for field in each.prerun or ()))
         await launch(org, demanding.id)
     assert "is required" in capsys.readouterr().out
+
+
+@pytest.mark.anyio
+async def test_the_form_example(capsys: pytest.CaptureFixture[str]) -> None:
+    onboard = run_block("async def onboard")["onboard"]
+    sandbox = Sandbox()
+    async with testing.connect(sandbox) as tallyfy:
+        org = tallyfy.organization(sandbox.credentials.organization)
+        template = await org.templates.find_by_name("Customer Onboarding")
+        assert template is not None
+        await onboard(org, template.id)
+        run = await org.runs.find_by_name("Onboard Ada")
+    assert run is not None
+    answers = list(sandbox.world.tenants[org.id].runs[run.id].prerun.values())
+    assert answers == ["A-17", "High", "2026-12-01 00:00:00"]
+    printed = capsys.readouterr().out.splitlines()
+    assert "'Reference number'" in printed[0]
+    assert len(printed) > 1
+
+
+@pytest.mark.anyio
+async def test_the_file_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    keep_a_copy = run_block("async def keep_a_copy")["keep_a_copy"]
+    monkeypatch.chdir(tmp_path)
+    sandbox = Sandbox()
+    tenant = sandbox.world.tenants[sandbox.credentials.organization]
+    task, field = next(
+        (task, field)
+        for task in tenant.tasks.values()
+        if task.run_id and task.is_open and not task.archived_at and not tenant.runs[task.run_id].open_issue
+        for field in task.captures
+        if field.field_type == "file"
+    )
+    async with testing.connect(sandbox) as tallyfy:
+        await keep_a_copy(tallyfy.organization(tenant.id), task.run_id, task.id, field.id)
+    assert (tmp_path / "contract.pdf").read_bytes() == b"%PDF-1.7"
+    assert task.taskdata[field.id][-1]["filename"] == "contract.pdf"
+
+
+@pytest.mark.anyio
+async def test_the_bulk_example(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launch_all = run_block("async def launch_all")["launch_all"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "customers.csv").write_text("name,Reference number,Priority\nAda,A-1,High\nAlan,A-2,low\n")
+    sandbox = Sandbox()
+    async with testing.connect(sandbox) as tallyfy:
+        org = tallyfy.organization(sandbox.credentials.organization)
+        template = await org.templates.find_by_name("Customer Onboarding")
+        assert template is not None
+        await launch_all(org, template.id)
+    assert sandbox.world.launched == 2
+    assert "2" in capsys.readouterr().out
+    written = (tmp_path / "launched.csv").read_text().splitlines()
+    assert len(written) == 3
+    assert "A-2" in written[2]

@@ -6,14 +6,16 @@ import hmac
 import json
 import secrets
 
+from attrs import define, field
+
 from .records import JsonObject
 
 
+@define(eq=False)
 class Signer:
-    """Sign small JSON objects with a key that lives as long as the sandbox."""
+    """Sign small JSON objects with a key that lives as long as the sandbox's world."""
 
-    def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
+    key: bytes = field(factory=lambda: secrets.token_bytes(32), repr=False)
 
     def sign(self, values: JsonObject) -> str:
         """Return the values and their signature as text of URL-safe characters."""
@@ -29,4 +31,4 @@ class Signer:
         return values
 
     def _mac(self, data: str) -> str:
-        return hmac.new(self._key, data.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+        return hmac.new(self.key, data.encode("utf-8", "replace"), hashlib.sha256).hexdigest()

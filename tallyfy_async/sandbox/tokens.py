@@ -77,15 +77,15 @@ def jwt_like(claims: dict[str, object], rng: random.Random | None = None) -> str
     return ".".join([part(json.dumps(header).encode()), part(json.dumps(body).encode()), part(draw(512))])
 
 
+@define(kw_only=True, eq=False, repr=False)
 class Vault:
     """All tokens of the sandbox: issue, find, spend, revoke."""
 
-    def __init__(self) -> None:
-        self.access: dict[str, AccessToken] = {}
-        self.refresh: dict[str, RefreshToken] = {}
-        self.codes: dict[str, AuthorizationCode] = {}
-        self.issued = 0
-        """Access tokens that an application asked for: issued by the token endpoint, or for one member."""
+    access: dict[str, AccessToken] = field(factory=dict[str, AccessToken], repr=False)
+    refresh: dict[str, RefreshToken] = field(factory=dict[str, RefreshToken], repr=False)
+    codes: dict[str, AuthorizationCode] = field(factory=dict[str, AuthorizationCode], repr=False)
+    issued: int = 0
+    """Access tokens that an application asked for: issued by the token endpoint, or for one member."""
 
     def issue(
         self,

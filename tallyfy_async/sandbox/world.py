@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from .clients import Client, check_redirect_uris
 from .directory import Directory
@@ -166,24 +166,24 @@ class Tenant:
         return sorted(shown, key=lambda t: t.position)
 
 
+@define(kw_only=True, eq=False, repr=False)
 class World:
     """Everything the sandbox knows.
 
     `clock` returns seconds since 1970. `rng` mints ids, so that a seed gives the same ids again.
     """
 
-    def __init__(self, *, rng: random.Random, clock: Callable[[], float] = time.time) -> None:
-        self.clock = clock
-        self.rng = rng
-        self.tenants: dict[str, Tenant] = {}
-        self.users: dict[int, User] = {}
-        self.clients: dict[str, Client] = {}
-        self.vault = Vault()
-        self.signer = Signer()
-        self.directory = Directory(clock=clock)
-        self.mail: deque[Mail] = deque(maxlen=1000)
-        self.launched = 0
-        self.completed = 0
+    clock: Callable[[], float] = time.time
+    rng: random.Random
+    users: dict[int, User] = field(factory=dict[int, User])
+    clients: dict[str, Client] = field(factory=dict[str, Client])
+    vault: Vault = field(factory=Vault)
+    signer: Signer = field(factory=Signer)
+    directory: Directory = field(default=Factory(lambda self: Directory(clock=self.clock), takes_self=True))
+    mail: deque[Mail] = field(factory=lambda: deque[Mail](maxlen=1000))
+    launched: int = 0
+    completed: int = 0
+    tenants: dict[str, Tenant] = field(factory=dict[str, Tenant])
 
     def now(self) -> int:
         """Return the current second."""

@@ -12,8 +12,10 @@ import h11
 import pytest
 
 from tallyfy_async import (
+    AttemptRecord,
     AuthenticationError,
     ClientCredentials,
+    Hooks,
     IndeterminateError,
     NotSentError,
     Outcome,
@@ -108,27 +110,23 @@ async def test_row_72_file_that_changes_between_two_sendings_is_noticed(tmp_path
     path = tmp_path / "a.pdf"
     path.write_bytes(CONTENT)
     with served() as sandbox:
-        async with connected(sandbox) as tallyfy:
-            await tallyfy.tokens.get()
+        async with connected(sandbox, hooks=[Changing(path)]) as tallyfy:
             refuse(sandbox, 401)
-            source = await changing(tallyfy, path)
             with pytest.raises(UploadSourceError, match="changed"):
-                await upload(tallyfy, sandbox, source)
+                await upload(tallyfy, sandbox, path)
         assert stored(sandbox) == 0
 
 
-async def changing(tallyfy: TallyfyClient, path: Path) -> Path:
-    """Let a file change as soon as the token is rejected."""
-    manager = tallyfy.tokens
-    rejected = manager.rejected
+class Changing(Hooks):
+    """Lets a file change as soon as a token is refused."""
 
-    async def reject(token: Any) -> Any:
-        path.write_bytes(CONTENT[:-1] + b"x")
-        os.utime(path, ns=(1, 1))
-        return await rejected(token)
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-    object.__setattr__(manager, "rejected", reject)
-    return path
+    def on_attempt(self, record: AttemptRecord) -> None:
+        if record.status == 401:
+            self.path.write_bytes(CONTENT[:-1] + b"x")
+            os.utime(self.path, ns=(1, 1))
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])

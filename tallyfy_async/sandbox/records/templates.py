@@ -7,9 +7,12 @@ from attrs import define, field, frozen
 from .base import JsonObject
 
 
-@define(kw_only=True)
+@frozen(kw_only=True)
 class Field:
-    """A form field: a capture of a step, or a prerun of a checklist. The id is the timeline id."""
+    """A form field: a capture of a step, or a prerun of a checklist. The id is the timeline id.
+
+    Steps and tasks share it: a changed field is another one.
+    """
 
     id: str
     alias: str
