@@ -92,6 +92,19 @@ class TallyfyError(Exception):
         return copy.copy(self)
 
 
+class _LaterError(TallyfyError):
+    """The server may have said when to come again.
+
+    Attributes:
+        retry_after: seconds after which a call makes sense again, None where the server does not tell.
+
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
 class ConfigurationError(TallyfyError, ValueError):
     """An argument is wrong; nothing was sent."""
 
@@ -130,22 +143,13 @@ class IndeterminateError(TransportError):
     """A write was sent and its reply was lost: it may have landed. Read back before sending it again."""
 
 
-class UploadSourceError(TallyfyError):
-    """What was to be uploaded cannot be sent, or not again: a stream that is spent, a file that changed or is too large.
+class UploadSourceError(_LaterError):
+    """An upload cannot be sent, or not again: a stream is spent, a file changed or is too large. Nothing was stored.
 
-    The server has no whole copy of it. Where a refusal (401, 429) made a second sending necessary, that refusal is the
-    ``__cause__``; a token that it rejected has been renewed, so that the upload can be repeated with a fresh source.
-
-    Attributes:
-        retry_after: seconds after which the server wants to hear of the upload again, None where it does not tell.
-
+    A refusal (401, 429) that made a second sending necessary is the ``__cause__``.
     """
 
     outcome = Outcome.NOT_SENT
-
-    def __init__(self, message: str, *, retry_after: float | None = None, outcome: Outcome | None = None) -> None:
-        super().__init__(message, outcome=outcome)
-        self.retry_after = retry_after
 
 
 class APIError(TallyfyError):
@@ -156,8 +160,7 @@ class APIError(TallyfyError):
         message: the server's own words, never empty.
         code: the machine-readable code, such as ``RATE_LIMIT_EXCEEDED``, where the body has one.
         request_id: the reply's ``X-Request-Id``.
-        method: HTTP method of the call.
-        path: path template of the call, without ids.
+        method, path: of the call; the path is the template, without ids.
         body: decoded JSON body, or text where it was no JSON (cut to 2,000 characters).
 
     """
@@ -240,28 +243,12 @@ class ValidationError(APIError):
         self.fields: dict[str, list[str]] = {name: list(messages) for name, messages in (fields or {}).items()}
 
 
-class _LaterError(APIError):
-    def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.retry_after = retry_after
+class RateLimitError(_LaterError, APIError):
+    """429: too many requests; ``retry_after`` tells in how many seconds a call makes sense again, where it is known."""
 
 
-class RateLimitError(_LaterError):
-    """429: too many requests.
-
-    Attributes:
-        retry_after: seconds after which a call makes sense again, None where the server does not tell.
-
-    """
-
-
-class ServerError(_LaterError):
-    """5xx: the server failed. The outcome of a write is unknown.
-
-    Attributes:
-        retry_after: seconds that the server asked to wait, None where it does not tell.
-
-    """
+class ServerError(_LaterError, APIError):
+    """5xx: the server failed. The outcome of a write is unknown; ``retry_after`` is as in RateLimitError."""
 
     outcome = Outcome.UNKNOWN
 
@@ -280,7 +267,7 @@ class PersonalTokenRevokedError(ReauthenticationRequiredError):
     """A personal access token was refused: it expired, or its user logged out (seed 002)."""
 
 
-class TokenRequestError(AuthError):
+class TokenRequestError(_LaterError, AuthError):
     """The token endpoint refused or failed; tokens already held are kept.
 
     Attributes:
@@ -298,14 +285,12 @@ class TokenRequestError(AuthError):
         status: int | None = None,
         error: str | None = None,
         description: str | None = None,
-        retry_after: float | None = None,
-        outcome: Outcome | None = None,
+        **details: Any,
     ) -> None:
-        super().__init__(message, outcome=outcome)
+        super().__init__(message, **details)
         self.status = status
         self.error = error
         self.description = description
-        self.retry_after = retry_after
 
 
 class InvalidClientError(TokenRequestError, ConfigurationError):

@@ -140,6 +140,7 @@ def test_the_rows_are_found() -> None:
         "refresh_storm",
         "retry_layer",
         "store_storm",
+        "structuring",
         "token_check",
     }
 

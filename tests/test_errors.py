@@ -43,6 +43,7 @@ OUTCOMES = {
     errors.NotSentError: NOT_SENT,
     errors.RequestTimeoutError: UNKNOWN,
     errors.IndeterminateError: UNKNOWN,
+    errors.UploadSourceError: NOT_SENT,
     errors.APIError: REFUSED,
     errors.ServerError: UNKNOWN,
     errors.AuthError: NOT_SENT,

@@ -191,17 +191,16 @@ class _Flight:
         return self.ends_at - self.engine.clock.monotonic()
 
     async def attempt(self) -> Response:
-        """Send; where that would have to be repeated and the body cannot be, tell so instead."""
+        """Send; where that may be repeated but the body cannot be, tell so."""
         try:
-            return await self.attempt_any()
+            return await self.attempt_once()
         except TallyfyError as error:
             body = self.call.streamed
             if body is not None and body.spent and may_resend(self.call.operation.safety, error):
-                self.note(error, None)
                 raise _spent(error) from error
             raise
 
-    async def attempt_any(self) -> Response:
+    async def attempt_once(self) -> Response:
         """Send once, or twice where the first reply was a 401 that a new token may mend."""
         reply, token = await self.exchange(None)
         if reply.status == 401 and token is not None:
@@ -365,6 +364,7 @@ class _Flight:
 
     def note(self, error: BaseException, retry_in: float | None) -> None:
         self.last = error
+        error = (isinstance(error, UploadSourceError) and error.__cause__) or error  # what the server said tells more
         status, request_id = getattr(error, "status", None), getattr(error, "request_id", None)
         if retry_in:
             operation = self.call.operation

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .sandbox import Sandbox
     from .settings import Credentials, Settings
     from .stats import Received, Stats
+    from .storage import StorageError
     from .world import World
 else:
     from importlib import import_module
@@ -29,6 +30,7 @@ else:
         "Sandbox": "sandbox",
         "Settings": "settings",
         "Stats": "stats",
+        "StorageError": "storage",
         "World": "world",
     }
 
@@ -51,5 +53,6 @@ __all__ = [
     "Sandbox",
     "Settings",
     "Stats",
+    "StorageError",
     "World",
 ]

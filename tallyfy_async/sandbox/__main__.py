@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .faults import Profile
     from .sandbox import Sandbox
 
+SIZES = ("organizations", "templates", "runs", "tasks", "users")
 MISSING = 'the sandbox needs an extra that is not installed: pip install "tallyfy-async[sandbox]" ({name} is missing)'
 
 
@@ -31,8 +32,9 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free one (default)")
     line.add_argument("--seed", type=int, default=0, help="decides rows, ids and credentials (default: 0)")
     line.add_argument("--faults", choices=("none", "some", "many"), default="none", help="429, 503, cut connections")
+    line.add_argument("--db", metavar="FILE", help="keep the world in this SQLite file; it is made if missing")
     line.add_argument("--until-eof", action="store_true", help="end when standard input does, as with a parent process")
-    for name in ("organizations", "templates", "runs", "tasks", "users"):
+    for name in SIZES:
         value: int = getattr(defaults, name)
         line.add_argument(f"--{name}", type=int, default=value, help=f"{name} of the seeded world (default: {value})")
     line.add_argument("--token-life", type=float, dest="access_life", default=defaults.access_life, metavar="SECONDS")
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status."""
     line = parser()
     options = vars(line.parse_args(arguments))
-    host, port, seed, faults = (options.pop(name) for name in ("host", "port", "seed", "faults"))
+    host, port, seed, faults, db = (options.pop(name) for name in ("host", "port", "seed", "faults", "db"))
     until_eof = options.pop("until_eof")
     try:
         settings = Settings(**options)
@@ -79,12 +81,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(MISSING.format(name=error.name) + "\n")
         return 2
-    sandbox: Sandbox = module.Sandbox(settings, seed=seed)
     try:
-        return _serve(sandbox, host, port, faults, until_eof=until_eof)
+        sandbox: Sandbox = module.Sandbox(settings, seed=seed, db=db)
+        with contextlib.closing(sandbox):
+            if sandbox.restored:
+                _note(sandbox, db, _given(line, arguments))
+            return _serve(sandbox, host, port, faults, until_eof=until_eof)
+    except module.StorageError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except OSError as error:
         sys.stderr.write(f"cannot listen on {host}:{port}: {error.strerror or error}\n")
         return 1
+
+
+def _given(line: argparse.ArgumentParser, arguments: Sequence[str] | None) -> dict[str, Any]:
+    """Return the flags of the seeding that were written out, whatever their value."""
+    absent = object()
+    found = vars(line.parse_args(arguments, argparse.Namespace(**dict.fromkeys(("seed", *SIZES), absent))))
+    return {name: found[name] for name in ("seed", *SIZES) if found[name] is not absent}
+
+
+def _note(sandbox: "Sandbox", db: str, given: dict[str, Any]) -> None:
+    """Tell which flags decide nothing, since the file has a world already that was seeded otherwise."""
+    has = {"seed": sandbox.seed} | {name: getattr(sandbox.settings, name) for name in SIZES}
+    other = [name for name, value in given.items() if value != has[name]]
+    if other:
+        ignored = " ".join(f"--{name} {given[name]}" for name in other)
+        truth = " ".join(f"--{name} {has[name]}" for name in other)
+        sys.stderr.write(f"ignored: {ignored}; the world in {db} was made with {truth}\n")
 
 
 def _serve(sandbox: "Sandbox", host: str, port: int, faults: "Profile", *, until_eof: bool) -> int:

@@ -16,10 +16,12 @@ from .records import is_object
 from .router import Call, Operation
 from .routes import build
 from .stats import Received
+from .storage import StorageError
 from .tokens import AccessToken
 
 _BEARER = re.compile(r"Bearer (\S+)\Z")
 _WINDOW = 60.0
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOT_FOUND_PAGE = b"<!DOCTYPE html><html><head><title>Not Found</title></head><body>404 | Not Found</body></html>"
 
 
@@ -100,6 +102,7 @@ class Application:
         token = self._token(incoming)
         if fault.revoke and token is not None:
             token.revoked = True
+            self._backend.keep()
         if fault.answers and fault.stage == "before":
             reply = fault.reply()
         else:
@@ -130,7 +133,17 @@ class Application:
             reply = _problem_reply(incoming, problem)
         except Invalid as invalid:
             reply = self._invalid_reply(invalid)
+        if operation is not None:
+            reply = self._kept(incoming, params.get("org"), reply)
         return reply.adding(limit)
+
+    def _kept(self, incoming: Incoming, organization: str | None, reply: Reply) -> Reply:
+        """Save what the operation did, also where it was refused halfway; no reply before that."""
+        try:
+            self._backend.keep(organization, reading=incoming.method in _SAFE)
+        except StorageError as error:
+            return json_reply({"error": True, "message": f"Nothing was saved: {error}"}, 500)
+        return reply
 
     def _call(
         self, incoming: Incoming, operation: Operation, params: dict[str, str], token: AccessToken | None

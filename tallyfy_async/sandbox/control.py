@@ -9,6 +9,7 @@ from . import faults
 from .backend import Backend
 from .exchange import Incoming, Reply, json_reply
 from .records import is_list
+from .storage import StorageError
 
 PREFIX = "_sandbox"
 Handler = Callable[[Backend, Incoming], Any]
@@ -21,9 +22,13 @@ def answer(backend: Backend, incoming: Incoming) -> Reply:
         known = sorted(f"{method} /{PREFIX}/{name}" for method, name in _HANDLERS)
         return json_reply({"message": "unknown control route", "known": known}, 404)
     try:
-        return json_reply(handler(backend, incoming))
+        done = handler(backend, incoming)
+        backend.keep(reading=incoming.method == "GET")
     except (ValueError, TypeError, KeyError) as error:
         return json_reply({"message": f"{type(error).__name__}: {error}"}, 400)
+    except StorageError as error:
+        return json_reply({"message": f"Nothing was saved: {error}"}, 500)
+    return json_reply(done)
 
 
 def truth(backend: Backend, organization: str | None = None) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def record_plan(kind: type) -> Plan:
     inner = [(place, plan) for place, plan in enumerate(map(_plan, hints.values())) if plan is not None]
 
     def plain(row: Any, memo: Memo) -> Any:
-        values = read(row)
+        values: Any = read(row)
         if inner:
             values = [*values]
             for place, plan in inner:

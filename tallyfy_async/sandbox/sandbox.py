@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Generator, Iterable
+from os import PathLike
 from typing import Any, Self
 
 from attrs import evolve
@@ -17,7 +18,10 @@ from .proxy import Proxy, Rule, proxying
 from .server import serving
 from .settings import Credentials, Settings
 from .stats import Stats
+from .storage import StorageError
 from .world import World
+
+__all__ = ["IN_PROCESS_URL", "Sandbox", "StorageError"]
 
 IN_PROCESS_URL = f"http://sandbox.localhost/{BASE}"
 
@@ -27,21 +31,41 @@ class Sandbox:
 
     `seed` decides rows, ids and credentials; `clock` returns seconds since 1970 and decides when tokens die.
     `app` works in-process through httpx.ASGITransport, on asyncio and trio; `serve()` puts it behind a real socket.
+
+    `db` is a file that keeps the world across restarts: a missing one is made, an existing one brings its own rows,
+    ids, tokens and credentials, and then `seed` and the sizes of the settings decide nothing. Every write over HTTP is
+    on the disk before its reply leaves; what the program itself changes in `world` goes with the next write or with
+    `close()`. Statistics, faults and settings are not kept. Raise StorageError for a file that is no such file,
+    damaged, of another version, or in use.
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, seed: int = 0, clock: Callable[[], float] = time.time
+        self,
+        settings: Settings | None = None,
+        *,
+        seed: int = 0,
+        clock: Callable[[], float] = time.time,
+        db: str | PathLike[str] | None = None,
     ) -> None:
-        self._backend = Backend(settings or Settings(), seed, clock)
+        self._backend = Backend(settings or Settings(), seed, clock, db)
         self.app = Application(self._backend)
         self.url = IN_PROCESS_URL
         """Base URL of API calls: the in-process one, or the real one inside `serve()`."""
-        self._seed = seed
         self._address: tuple[str, int] | None = None
 
     def __repr__(self) -> str:
         """Show where it is, without secrets."""
         return f"Sandbox(url={self.url!r}, organization={self.credentials.organization!r})"
+
+    @property
+    def seed(self) -> int:
+        """Return what the world was seeded with."""
+        return self._backend.seed
+
+    @property
+    def restored(self) -> bool:
+        """Tell whether the world came out of a file."""
+        return self._backend.restored
 
     @property
     def served(self) -> bool:
@@ -120,6 +144,15 @@ class Sandbox:
         """Return all counters as GET /_sandbox/stats prints them."""
         return control.stats(self._backend)
 
+    def close(self) -> None:
+        """Write what is not written yet and release the file; without one, do nothing. Not while it is served."""
+        storage = self._backend.storage
+        if storage is not None:
+            try:
+                storage.save_all(self.world)
+            finally:
+                storage.close()
+
     @contextlib.contextmanager
     def serve(self, port: int = 0, host: str = "127.0.0.1") -> Generator[Self, None, None]:
         """Serve over HTTP from a daemon thread until the block ends; `url` is the real one meanwhile."""
@@ -139,5 +172,5 @@ class Sandbox:
         """
         if self._address is None:
             raise RuntimeError("proxy() needs a running server: use it inside `with sandbox.serve():`")
-        with proxying(*self._address, *rules, listen=(host, port), seed=self._seed) as running:
+        with proxying(*self._address, *rules, listen=(host, port), seed=self.seed) as running:
             yield running

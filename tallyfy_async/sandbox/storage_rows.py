@@ -5,7 +5,6 @@ each organization. Of its fields, dicts are tables, lists of records are tables 
 Callables belong to the process and are not kept.
 """
 
-import collections.abc
 import json
 import marshal
 import random
@@ -25,6 +24,7 @@ from .tokens import Vault
 from .world import Tenant, World
 
 HOLDERS: tuple[type, ...] = (World, Vault, Directory, Tenant)
+_CALLABLE: Any = get_origin(Callable[[], None])
 
 Cell = str | bytes
 """How a value lies in the file: JSON text, or the bytes of an uploaded file."""
@@ -93,7 +93,7 @@ class Codec:
         layout = self._layouts[World]
         for name in ("", *layout.parts):
             holder = getattr(world, name) if name else world
-            for field, value in self._values(type(holder), rows.get(name, {})).items():
+            for field, value in self._values(layout.parts.get(name, World), rows.get(name, {})).items():
                 setattr(holder, field, value)
         for name, kind in layout.families.items():
             shared = {field: self._shared(world, part) for field, part in self._layouts[kind].parts.items()}
@@ -108,8 +108,9 @@ class Codec:
 
     def _values(self, kind: type, fields: Mapping[str, Mapping[str, Cell]]) -> dict[str, Any]:
         layout = self._layouts[kind]
-        facts = json.loads(fields[""][""])
-        values = {name: self._converter.structure(facts[name], hint) for name, hint in layout.plain.items() if name in facts}
+        plain = json.loads(fields[""][""])
+        read = self._converter.structure
+        values = {name: read(plain[name], hint) for name, hint in layout.plain.items() if name in plain}
         for table in layout.tables:
             values[table.name] = self._table(kind, table, fields.get(table.name, {}))
         return values
@@ -119,7 +120,100 @@ class Codec:
         for value in values:
             if type(value) in REFERENCES:
                 self._known[type(value)][getattr(value, REFERENCES[type(value)])] = value
+        default: Any = attrs.fields_dict(kind)[table.name].default
+        container = default.factory()
         if table.key is None:
-            return _new_list(kind, table.name, values)
-        keys = (self._converter.structure(json.loads(text), table.key) for text in cells)
-        return dict(zip(keys, values, strict=True))
+            container.extend(values)
+        else:
+            keys = (self._converter.structure(json.loads(text), table.key) for text in cells)
+            container.update(zip(keys, values, strict=True))
+        return container
+
+    def _layout(self, kind: type) -> Layout:
+        tables: list[Table] = []
+        plain: dict[str, Any] = {}
+        parts: dict[str, Any] = {}
+        families: dict[str, Any] = {}
+        for name, hint in kept_fields(kind).items():
+            origin, inner = get_origin(hint), get_args(hint)
+            if hint in HOLDERS:
+                parts[name] = hint
+            elif origin is dict and inner[1] in HOLDERS:
+                families[name] = inner[1]
+            elif origin is dict:
+                tables.append(self._of(name, *inner))
+            elif origin in {list, deque} and attrs.has(inner[0]):
+                tables.append(self._of(name, None, *inner))
+            elif origin is not _CALLABLE:
+                plain[name] = hint
+        return Layout(tables=tuple(tables), plain=plain, parts=parts, families=families)
+
+    def _of(self, name: str, key: Any, row: Any) -> Table:
+        if row is bytes:
+            return Table(name=name, key=key, write=bytes, read=_bytes, mark=marker(row))
+        if row in REFERENCES:
+            out, into = _record_hooks(row, self._converter)
+        else:
+            out, into = self._converter.get_unstructure_hook(row), self._converter.get_structure_hook(row)
+        return Table(
+            name=name,
+            key=key,
+            write=lambda value: json.dumps(out(value)),
+            read=lambda cell: into(json.loads(cell), row),
+            mark=marker(row),
+        )
+
+
+def _bytes(cell: Cell) -> bytes:
+    if isinstance(cell, bytes):
+        return cell
+    raise TypeError("a file is text")
+
+
+def _converter() -> JsonConverter:
+    """Make a converter that changes no number, text or truth value, and shares equal frozen records."""
+    converter = make_converter(detailed_validation=False)
+    for kind in (int, float, str, bool):
+        converter.register_structure_hook(kind, lambda value, _: value)
+    converter.register_structure_hook_func(lambda hint: hint is object, lambda value, _: value)
+
+    def writer(kind: Any) -> Callable[[Any], Any]:
+        return _record_hooks(kind, converter)[0]
+
+    def reader(kind: Any) -> Callable[[Any, Any], Any]:
+        return _shared(kind, _record_hooks(kind, converter)[1])
+
+    converter.register_unstructure_hook_factory(attrs.has, writer)
+    converter.register_structure_hook_factory(attrs.has, reader)
+    converter.register_unstructure_hook(random.Random, lambda rng: rng.getstate())
+    converter.register_structure_hook(random.Random, lambda state, _: _random(state))
+    return converter
+
+
+def _record_hooks(kind: Any, converter: JsonConverter) -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
+    """Return how records of a class are written and read, caches left out."""
+    kept = kept_fields(kind)
+    caches: dict[str, Any] = {one.name: override(omit=True) for one in attrs.fields(kind) if one.name not in kept}
+    return make_dict_unstructure_fn(kind, converter, **caches), make_dict_structure_fn(kind, converter, **caches)
+
+
+def _shared(kind: type, read: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Read equal frozen records as one: thousands of tasks share the form fields of a few steps."""
+    if not is_frozen(kind):
+        return read
+    seen: dict[bytes, Any] = {}
+
+    def once(value: Any, hint: Any) -> Any:
+        key = marshal.dumps(value, 2)
+        if key not in seen:
+            seen[key] = read(value, hint)
+        return seen[key]
+
+    return once
+
+
+def _random(state: Any) -> random.Random:
+    version, numbers, gauss = state
+    rng = random.Random()  # noqa: S311 - ids are no secrets
+    rng.setstate((version, tuple(numbers), gauss))
+    return rng

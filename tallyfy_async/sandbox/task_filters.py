@@ -1,6 +1,6 @@
 """Filters and orders of the task lists."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import dates
@@ -12,6 +12,8 @@ from .views.lens import SOON
 
 Test = Callable[[Task], bool]
 DAY = 24 * 3600
+_REFUSING = frozenset({"list_tasks", "list_my_tasks"})
+_DAYS = ("deadline_on", "deadline_start_range", "deadline_end_range", "deadline_before", "deadline_after")
 
 SORTS: dict[str, Callable[[Task], Any]] = {
     "position": lambda t: t.position,
@@ -59,11 +61,15 @@ def status_tests(now: int) -> dict[str, Test]:
     }
 
 
-def task_tests(call: Call, status: str | None) -> list[Test]:
-    """Build the tests that the query asks for; raise 422 on an unknown status word or a broken date."""
-    tests = _people_tests(call) + _deadline_tests(call)
-    query, tenant = call.query, call.tenant
-    word = status or query.get("status")
+def task_tests(call: Call, default: str | None) -> list[Test]:
+    """Build the tests that the query asks for; raise 422 on an unknown status word or a broken date.
+
+    The tasks of a run and of a member have no 422 (contract: list_run_tasks, list_user_tasks): they ignore such words.
+    `default` is the status where none is asked for.
+    """
+    query, tenant = _readable(call), call.tenant
+    tests = _people_tests(call) + _deadline_tests(query)
+    word = query.get("status") or default
     if word:
         known = status_tests(call.now)
         if word not in known:
@@ -111,13 +117,24 @@ def _people_tests(call: Call) -> list[Test]:
     return tests
 
 
-def _deadline_tests(call: Call) -> list[Test]:
+def _readable(call: Call) -> Mapping[str, str]:
+    if call.operation.name in _REFUSING:
+        return call.query
+    known = status_tests(call.now)
+    readable: dict[str, Callable[[str], bool]] = {
+        **dict.fromkeys(_DAYS, lambda text: _moment(text) is not None),
+        "created": lambda text: all(_moment(day) is not None for day in _days(text)),
+        "status": lambda text: text in known,
+    }
+    return {name: text for name, text in call.query.items() if name not in readable or readable[name](text)}
+
+
+def _deadline_tests(query: Mapping[str, str]) -> list[Test]:
     """deadline_on wins over the other deadline filters; before and after are exclusive days."""
-    query = call.query
     if query.get("deadline_on"):
         start = _day(query["deadline_on"], "deadline_on")
-        return [_between("deadline", start, start + DAY), *_created_tests(call)]
-    tests = _created_tests(call)
+        return [_between("deadline", start, start + DAY), *_created_tests(query)]
+    tests = _created_tests(query)
     if query.get("deadline_start_range"):
         tests.append(_between("deadline", _day(query["deadline_start_range"], "deadline_start_range"), None))
     if query.get("deadline_end_range"):
@@ -129,12 +146,18 @@ def _deadline_tests(call: Call) -> list[Test]:
     return tests
 
 
-def _created_tests(call: Call) -> list[Test]:
-    text = call.query.get("created")
+def _created_tests(query: Mapping[str, str]) -> list[Test]:
+    text = query.get("created")
     if not text:
         return []
+    first, last = _days(text)
+    return [_between("created_at", _day(first, "created"), _day(last, "created") + DAY)]
+
+
+def _days(text: str) -> tuple[str, str]:
+    """Split a range; one day is a range of its own."""
     first, _, last = text.partition(":")
-    return [_between("created_at", _day(first, "created"), _day(last or first, "created") + DAY)]
+    return first, last or first
 
 
 def _between(name: str, start: int | None, end: int | None) -> Test:
@@ -145,8 +168,12 @@ def _between(name: str, start: int | None, end: int | None) -> Test:
     return test
 
 
+def _moment(text: str) -> int | None:
+    return dates.read(text) if len(text) == len("YYYY-MM-DD") else None
+
+
 def _day(text: str, name: str) -> int:
-    moment = dates.read(text) if len(text) == len("YYYY-MM-DD") else None
+    moment = _moment(text)
     if moment is None:
         raise invalid(name, f"The {name.replace('_', ' ')} is not a valid date.")
     return moment

@@ -1,6 +1,6 @@
 """The state machine of tasks (processes.md sections 3-5)."""
 
-from . import automations, dates, owners, runs, values
+from . import automations, checks, dates, owners, runs, values
 from .problems import Invalid, forbidden, invalid, required, resource_not_found
 from .records import JsonObject, Member, Task, is_list, is_object, whole
 from .world import Tenant, World
@@ -84,10 +84,9 @@ def _plain(body: JsonObject) -> JsonObject:
             if not isinstance(body[name], kind):
                 raise invalid(name, f"The {name.replace('_', ' ')} is of the wrong type.")
             changes[name] = body[name]
-    for name in ("summary", "webhook"):
-        if name in body:
-            changes[name] = None if body[name] is None else str(body[name])
-    return changes
+    if "summary" in body:
+        changes["summary"] = None if body["summary"] is None else str(body["summary"])
+    return changes | checks.read(body, {"webhook": checks.url})
 
 
 def _title(title: object) -> str:

@@ -36,11 +36,12 @@ class DuplexStream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's name
         """Return what has come, at most so many bytes; nothing at the end."""
         self._written = 0
-        if self._early is None:
-            return await self._inner.read(max_bytes, timeout)
-        if self._early.data:
-            return self._early.give(max_bytes)
-        return b"" if self._early.ended else await self._inner.read(max_bytes, timeout)
+        given = b"" if self._early is None else self._early.give(max_bytes)
+        if self._early is not None and self._early.used_up:
+            self._early = None  # the next request on this connection has an answer of its own
+        if given or self._early is not None:
+            return given
+        return await self._inner.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Write; raise WriteError also where a whole answer comes first."""
@@ -134,6 +135,11 @@ class _EarlyAnswer:
             if event is h11.PAUSED or isinstance(event, h11.EndOfMessage):
                 return True
         return False
+
+    @property
+    def used_up(self) -> bool:
+        """Whether the connection itself is to be read now."""
+        return not self.data and not self.ended
 
     def give(self, size: int) -> bytes:
         given, self.data = self.data[:size], self.data[size:]

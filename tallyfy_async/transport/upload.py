@@ -329,3 +329,36 @@ class _FormPieces(AsyncIterator[bytes]):
         reading, self._reading = self._reading, None
         if reading is not None:
             await reading.aclose()
+
+
+FileInput: TypeAlias = FileSource | tuple[str, FileSource]
+"""What can be uploaded, alone or with the name of the file."""
+
+
+async def form_of(files: Mapping[str, FileInput], fields: Any = None) -> Form:
+    """Return the form of a request that no method covers.
+
+    ``files`` maps names of parts to sources, or to pairs of a file name and a source; ``fields`` maps names to texts or
+    numbers. Raises what ``file_part`` raises, and ConfigurationError for fields that are no such mapping.
+    """
+    _check_mapping("files", files)
+    given = {} if fields is None else fields
+    _check_mapping("the fields beside files", given)
+    parts: list[FilePart] = []
+    for name, source in files.items():
+        filename, source = source if isinstance(source, tuple) else (None, source)  # noqa: PLW2901 - unpacked
+        parts.append(await file_part(name, source, filename=filename))
+    return Form({str(name): _field(name, value) for name, value in given.items()}, parts)
+
+
+def _check_mapping(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        msg = f"{name} must be a mapping of names to values"
+        raise ConfigurationError(msg)
+
+
+def _field(name: Any, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        msg = f"field {name!r} of a form must be a text or a number"
+        raise ConfigurationError(msg)
+    return str.__str__(value) if isinstance(value, str) else str(value)

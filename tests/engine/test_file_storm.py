@@ -19,8 +19,8 @@ from tests.helpers import pool_of, small_sandbox
 from tests.transport.test_storm import CONNECTIONS, Cut, by_scope, by_wait_for, settled
 
 CONTENT = os.urandom(400_000)
-TASKS = 20
-LONGEST = 0.040
+TASKS = 12
+LONGEST = 0.250
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +81,20 @@ async def storm(server: Sandbox, folder: Path, cut: Cut, seconds: float) -> None
         calls = calls_of(client, asset.id, place, folder)
         whole, cuts = await cut_all(calls, cut, seconds)
         assert cuts > 30
-        assert whole > 5
+        assert whole > 2
         for call in calls:
             with anyio.fail_after(20):
                 await call()
         assert client._limiter.free == CONNECTIONS
         assert pool_of(client).busy == 0
     assert await settled(before) <= before, "descriptors leaked"
-    assert not [path.name for path in folder.iterdir() if path.name.endswith(".part")]
-    assert all(path.read_bytes() == CONTENT for path in folder.iterdir())
+    check_files(folder)
+
+
+def check_files(folder: Path) -> None:
+    files = [*folder.iterdir()]
+    assert not [path.name for path in files if path.name.endswith(".part")]
+    assert all(path.read_bytes() == CONTENT for path in files)
 
 
 async def cut_all(calls: list[Callable[[], Awaitable[object]]], cut: Cut, seconds: float) -> tuple[int, int]:

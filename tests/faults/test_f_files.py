@@ -79,14 +79,26 @@ async def test_row_72_stream_is_not_sent_again_after_a_401() -> None:
 async def test_row_72_stream_is_not_sent_again_after_a_429() -> None:
     clock = ManualClock()
     with served() as sandbox:
-        async with connected(sandbox, clock=clock) as tallyfy:
+        heard: list[tuple[int, int | None]] = []
+        async with connected(sandbox, clock=clock, hooks=[Listening(heard)]) as tallyfy:
             refuse(sandbox, 429, headers={"Retry-After": "7"})
             with pytest.raises(UploadSourceError, match="spent") as told:
                 await upload(tallyfy, sandbox, stream())
             assert isinstance(told.value.__cause__, RateLimitError)
             assert told.value.retry_after == 7
+            assert heard == [(1, 200), (1, 429)], "the login, then the upload"
             assert 7.0 not in clock.slept, "nobody waits for what cannot be sent"
         assert sandbox.stats.by_operation["upload_file"] == 1
+
+
+class Listening(Hooks):
+    """Keeps number and status of every attempt."""
+
+    def __init__(self, heard: list[tuple[int, int | None]]) -> None:
+        self.heard = heard
+
+    def on_attempt(self, record: AttemptRecord) -> None:
+        self.heard.append((record.attempt, record.status))
 
 
 @pytest.mark.parametrize("status", [401, 429])

@@ -107,7 +107,7 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
     if is_model(thing):
         assert thing.__doc__ != "Something that a reply describes."
         # Only what identifies a thing may be missing with an error.
-        assert set(required_keys(thing)) <= {"id", "name", "title"}
+        assert set(required_keys(thing)) <= {"id", "name", "title", "email", "slug"}
 
 
 def test_the_package_gives_its_names_lazily() -> None:

@@ -132,7 +132,7 @@ async def test_tasks_move_with_a_removal_only_when_asked() -> None:
 
 async def test_the_heir_of_tasks_is_a_member_id() -> None:
     async with place(runs=1, tasks=5) as at:
-        with pytest.raises(ConfigurationError, match=r"users\.remove: to must be int"):
+        with pytest.raises(ConfigurationError, match=r"users\.remove: reassign_to must be int"):
             await at.org.users.remove(ALONE, reassign_to="1001")  # type: ignore[arg-type]
         assert at.sandbox.stats.requests == 0
 

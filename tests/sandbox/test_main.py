@@ -114,7 +114,7 @@ def test_bad_arguments_end_with_status_2(arguments: list[str], capsys: pytest.Ca
 
 def test_flags_have_the_defaults_of_the_settings() -> None:
     options = vars(parser().parse_args([]))
-    for name in ("host", "port", "seed", "faults", "until_eof"):
+    for name in ("host", "port", "seed", "faults", "db", "until_eof"):
         options.pop(name)
     assert Settings(**options) == Settings()
 

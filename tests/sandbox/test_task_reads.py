@@ -58,6 +58,16 @@ async def test_task_filters(api: Api) -> None:
     assert (bad.status_code, list(bad.json()["errors"])) == (422, ["deadline_on"])
 
 
+async def test_tasks_of_a_run_ignore_filters_that_cannot_be_read(api: Api) -> None:
+    run = next(r for r in api.tenant.runs.values() if not r.archived_at)
+    path = f"{{org}}/runs/{run.id}/tasks"
+    everything = await api.get(path)
+    for filters in ({"status": "odd"}, {"deadline_on": "tomorrow"}, {"created": "2026-01-01:x"}):
+        assert await api.get(path, **filters) == everything
+    assert (await api.get(path, created="1990-01-01:1990-02-01"))["data"] == []
+    assert await api.get("{org}/users/1001/tasks", status="odd") == await api.get("{org}/users/1001/tasks")
+
+
 async def test_overdue_and_due_soon_follow_the_clock(api: Api, clock: Any) -> None:
     task = next(t for t in api.tenant.tasks.values() if t.is_open and t.deadline and t.archived_at is None)
     clock.now = task.deadline - 3600

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tallyfy_async.errors import ConfigurationError, Outcome, UploadSourceError
 from tallyfy_async.transport.exchange import BrokenSourceError, Pieces
-from tallyfy_async.transport.upload import PIECE, UPLOAD_LIMIT, Form, file_part
+from tallyfy_async.transport.upload import PIECE, UPLOAD_LIMIT, Form, file_part, form_of
 
 pytestmark = pytest.mark.anyio
 
@@ -261,3 +261,22 @@ async def test_no_content_stands_in_what_is_shown() -> None:
     pieces = form.pieces()
     await anext(pieces)
     assert "secret" not in f"{part!r} {form!r} {pieces!r} {part.source!r}"
+
+
+async def test_a_form_is_made_of_files_and_fields(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one")
+    form = await form_of({"name": path, "more": ("b.txt", b"two")}, {"subject_id": "x", "count": 3})
+    parts = parts_of(form, await read(form))
+    assert [part.get_payload(decode=True) for part in parts] == [b"x", b"3", b"one", b"two"]
+    assert [part.get_filename() for part in parts] == [None, None, "a.txt", "b.txt"]
+    assert (await form_of({"name": path})).length == len(await read(await form_of({"name": path})))
+
+
+@pytest.mark.parametrize(
+    ("files", "fields"),
+    [([b"x"], None), ({"a": ("a", b"x")}, ["x"]), ({"a": ("a", b"x")}, {"b": True}), ({"a": 1}, {})],
+)
+async def test_what_makes_no_form_is_told(files: Any, fields: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        await form_of(files, fields)

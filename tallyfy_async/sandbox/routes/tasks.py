@@ -36,8 +36,8 @@ def _due(call: Call, shown: Sequence[Task]) -> JsonObject:
     }
 
 
-def _filtered(call: Call, rows: Sequence[Task], *, status: str | None = None) -> list[Task]:
-    for test in task_tests(call, status):
+def _filtered(call: Call, rows: Sequence[Task], *, default: str | None = None) -> list[Task]:
+    for test in task_tests(call, default):
         rows = [row for row in rows if test(row)]
     return sort_tasks(call, rows)
 
@@ -78,7 +78,7 @@ def get_task(call: Call) -> Reply:
 def list_my_tasks(call: Call) -> Reply:
     """List the caller's tasks; without a status only active ones (measured 2026-08-12)."""
     mine = [row for row in call.tenant.tasks.values() if row.archived_at is None and call.user.id in row.users]
-    return _listing(call, _filtered(call, mine, status=call.query.get("status") or "active"), summary=True)
+    return _listing(call, _filtered(call, mine, default="active"), summary=True)
 
 
 @routes.add("GET", "/organizations/{org}/users/{user_id}/tasks", "list_user_tasks", scope="account", scoped=True)
@@ -86,7 +86,7 @@ def list_user_tasks(call: Call) -> Reply:
     """List a member's tasks; without a status only active ones."""
     user_id = call.tenant.member(call.params["user_id"]).user.id
     rows = [row for row in call.tenant.tasks.values() if row.archived_at is None and user_id in row.users]
-    return _listing(call, _filtered(call, rows, status=call.query.get("status") or "active"), summary=True)
+    return _listing(call, _filtered(call, rows, default="active"), summary=True)
 
 
 def note(call: Call, verb: str, task: Task, text: str) -> None:
