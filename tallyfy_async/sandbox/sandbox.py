@@ -147,7 +147,7 @@ class Sandbox:
     def close(self) -> None:
         """Write what is not written yet and release the file; without one, do nothing. Not while it is served."""
         storage = self._backend.storage
-        if storage is not None:
+        if storage is not None and not storage.closed:
             try:
                 storage.save_all(self.world)
             finally:

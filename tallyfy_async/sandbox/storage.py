@@ -85,6 +85,7 @@ class Storage:
         self._kept: dict[tuple[str, str], Kept] = {}
         self._plain: dict[str, str] = {}
         self._stamps: dict[str, Any] = {}
+        self.closed = False
         self._claim = _claim(self.path)
         try:
             with _explained(self.path):
@@ -142,8 +143,10 @@ class Storage:
 
     def close(self) -> None:
         """Release the file. Nothing can be saved afterwards."""
-        self._connection.close()
-        _open.discard(self._claim)
+        if not self.closed:
+            self.closed = True
+            self._connection.close()
+            _open.discard(self._claim)
 
     def _save(self, world: World, wanted: Callable[[Any], bool]) -> None:
         batch = self._batch(world, wanted)
@@ -223,8 +226,11 @@ class Storage:
         (verdict,) = run.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise StorageError(f"{self.path} is damaged: {verdict}")
-        (facts,) = run.execute("SELECT facts FROM origin").fetchone()
-        origin: JsonObject = json.loads(facts)
+        try:
+            (facts,) = run.execute("SELECT facts FROM origin").fetchone()
+            origin: JsonObject = json.loads(facts)
+        except (TypeError, ValueError) as error:
+            raise StorageError(f"{self.path} is damaged: nothing tells where its world came from") from error
         return origin
 
     @contextlib.contextmanager

@@ -16,7 +16,7 @@ class Timeouts:
     """Bounds of one attempt in seconds.
 
     Attributes:
-        attempt: the whole exchange, body included.
+        attempt: the whole exchange, body included; where files go up or down, each piece of them.
         connect: opening the connection, TLS included.
 
     Raises ConfigurationError for what is no number above 0.

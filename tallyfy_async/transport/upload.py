@@ -342,13 +342,14 @@ async def form_of(files: Mapping[str, FileInput], fields: Any = None) -> Form:
     numbers. Raises what ``file_part`` raises, and ConfigurationError for fields that are no such mapping.
     """
     _check_mapping("files", files)
-    given = {} if fields is None else fields
+    given: Any = {} if fields is None else fields
     _check_mapping("the fields beside files", given)
+    texts = {str(name): _field(name, value) for name, value in given.items()}
     parts: list[FilePart] = []
     for name, source in files.items():
         filename, source = source if isinstance(source, tuple) else (None, source)  # noqa: PLW2901 - unpacked
         parts.append(await file_part(name, source, filename=filename))
-    return Form({str(name): _field(name, value) for name, value in given.items()}, parts)
+    return Form(texts, parts)
 
 
 def _check_mapping(name: str, value: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import h11
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -370,6 +371,24 @@ async def test_it_is_used_inside_of_its_context_only() -> None:
         async with file:
             assert await file.read() == CONTENT
         assert "token" not in repr(file)
+
+
+async def test_other_transports_are_held_to_what_they_announce() -> None:
+    class Given(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield CONTENT
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("a/dl"):
+            return httpx.Response(200, content=CONTENT)
+        return httpx.Response(200, stream=Given(), headers={"Content-Length": str(len(CONTENT) + 1)})
+
+    async with TallyfyClient("token", base_url="https://t.test", transport=httpx.MockTransport(answer)) as client:
+        async with file_of(client) as file:
+            assert await file.read() == CONTENT
+        async with client.organization("o").files.download("b") as file:
+            with pytest.raises(TransportError, match="1000000 of 1000001 bytes"):
+                await file.read()
 
 
 async def test_downloads_wait_for_slots_like_calls() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyfy_async import DecodeError, TransportError
-from tallyfy_async.transport.body import Body
+from tallyfy_async.transport.body import PIECE, Body, PieceBody
 
 
 def raw_deflate(data: bytes) -> bytes:
@@ -79,3 +79,45 @@ def test_broken_and_cut_bodies(coding: str) -> None:
 
 def test_an_empty_body_needs_no_archive() -> None:
     assert Body(10, "gzip").whole() == b""
+
+
+def passed_on(coding: str, data: bytes, limit: int, size: int) -> list[bytes]:
+    """Return the pieces of a body that is passed on, fed in pieces of some size."""
+    body = PieceBody(limit, coding)
+    pieces: list[bytes] = []
+    for at in range(0, len(data), size):
+        body.feed(data[at : at + size])
+        while piece := body.take():
+            pieces.append(piece)
+    body.end()
+    return pieces
+
+
+@given(data=st.binary(max_size=2000), coding=st.sampled_from([*PACKERS]), size=st.integers(1, 2001))
+def test_what_is_passed_on_is_what_was_packed(data: bytes, coding: str, size: int) -> None:
+    assert b"".join(passed_on(coding, PACKERS[coding](data), len(data), size)) == data
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_small_piece_is_passed_on_in_bounded_pieces(coding: str) -> None:
+    data = bytes(3_000_000)
+    pieces = passed_on(coding, PACKERS[coding](data), len(data), 10**6)
+    assert max(map(len, pieces)) <= PIECE + 1
+    assert sum(map(len, pieces)) == len(data)
+    with pytest.raises(DecodeError, match="larger than 2999999 bytes"):
+        passed_on(coding, PACKERS[coding](data), len(data) - 1, 10**6)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_cut_or_broken_body_is_not_passed_on_as_whole(coding: str) -> None:
+    packed = PACKERS[coding](b"content" * 100)
+    with pytest.raises(TransportError, match="Content-Encoding"):
+        passed_on(coding, packed[:-3], 10**6, 10)
+    with pytest.raises(TransportError, match="Content-Encoding"):
+        passed_on(coding, b"\xff" * 50, 10**6, 10)
+    assert passed_on(coding, b"", 10**6, 10) == []
+
+
+def test_an_unknown_coding_is_not_passed_on() -> None:
+    with pytest.raises(DecodeError, match="nobody asked for"):
+        passed_on("br", b"x", 10**6, 10)
