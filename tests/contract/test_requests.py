@@ -7,6 +7,7 @@ models without loss. To try the rows of one part: ``pytest tests/contract/test_r
 
 from __future__ import annotations
 
+import json
 import warnings
 from typing import Any
 
@@ -16,7 +17,7 @@ from attrs import evolve
 from tallyfy_async import Page, operations
 from tallyfy_async.models import Model
 from tallyfy_async.protocol.converter import unstructure
-from tests.contract.document import example, promises, request_problems
+from tests.contract.document import Promise, example, promises, request_problems, response_problems
 from tests.contract.row import Row
 from tests.contract.scripted import BASE, Scripted
 from tests.contract.table import ROWS, row_id
@@ -40,6 +41,25 @@ def test_the_judge_sees_what_is_wrong() -> None:
     assert request_problems("POST", f"{org}/runs", "", typed, b'{"checklist_id": 1}')
     assert request_problems("POST", f"{org}/runs", "", typed, b'{"checklist_id": "c", "nmae": "x"}')
     assert request_problems("POST", f"{org}/runs", "", typed, b"{}")
+
+
+def test_the_judge_takes_both_spellings_where_both_were_seen() -> None:
+    def judged(operation: str, **row: str) -> list[str]:
+        promise = promises()[operation]
+        status = next(iter(promise.answers))
+        body = json.dumps({"data": {**promise_row(promise), **row}}).encode()
+        path = promise.path.replace("{org}", "0" * 32)
+        return response_problems(promise, path, int(status), "application/json", body)
+
+    def promise_row(promise: Promise) -> Any:
+        return {**example(promise)[2]["data"]}
+
+    assert not judged("create_guest", created_at="2025-01-10 08:30:00")
+    assert not judged("create_guest", created_at="2025-01-10T08:30:00Z")
+    assert judged("create_guest", created_at="10.01.2025")
+    assert judged("create_guest", created_at="2025-01-10 08:30")
+    assert not judged("launch_run", created_at="2025-01-10T08:30:00Z")
+    assert judged("launch_run", created_at="2025-01-10 08:30:00")
 
 
 def test_every_operation_has_a_row() -> None:

