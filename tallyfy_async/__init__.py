@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tallyfy_async.auth.stores.sealing import generate_key
     from tallyfy_async.auth.token import Token
     from tallyfy_async.client import TallyfyClient
+    from tallyfy_async.engine.download import Download
     from tallyfy_async.engine.pager import Page, Pager
     from tallyfy_async.engine.plan import RequestOptions, Response
     from tallyfy_async.engine.policy import RetryPolicy
@@ -97,6 +98,7 @@ else:
         "auth.stores.sealing": ("generate_key",),
         "auth.token": ("Token",),
         "client": ("TallyfyClient",),
+        "engine.download": ("Download",),
         "engine.plan": ("RequestOptions", "Response"),
         "engine.pager": ("Page", "Pager"),
         "engine.policy": ("RetryPolicy",),
@@ -152,6 +154,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "DecodeError",
+    "Download",
     "EndpointNotFoundError",
     "EndpointRemovedError",
     "EndpointRenamedError",

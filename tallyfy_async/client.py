@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tallyfy_async.resources.me import Me, MyOrganizations
     from tallyfy_async.resources.public_checklists import PublicChecklists
     from tallyfy_async.resources.utils import Utils
+    from tallyfy_async.transport.upload import FileInput
 
 _SHARED = ClientSettings.__annotations__.keys() - DerivedSettings.__annotations__.keys()
 _TOKEN_SETTINGS = frozenset({"auth", "base_url", "token_url", "refresh_url", "token_store", "hooks", "organizations"})
@@ -275,11 +276,13 @@ class TallyfyClient:
         *,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
+        files: Mapping[str, FileInput] | None = None,
         options: RequestOptions | None = None,
     ) -> Response:
         """Send a request that no method covers, through the same pipeline: token, retries, pace and errors.
 
         ``path`` is relative to ``base_url``; GET and HEAD count as safe to send again, everything else as a write.
+        With ``files``, part name -> source, a form is sent, and ``json`` holds its other fields.
         Raises EndpointRenamedError or EndpointRemovedError for the paths that seed 000 lists, ConfigurationError for a
         path that is no path, and what every call raises.
         """
@@ -288,7 +291,12 @@ class TallyfyClient:
         operation = raw_operation(method, path)
         tenant = _TENANT.match(operation.path)
         engine = self._engine if tenant is None else self._engine_for(unquote(tenant[1]))
-        return await engine.call(Call.plan(operation, query=params, payload=json, options=options))
+        content = None
+        if files is not None:
+            from tallyfy_async.transport.upload import form_of  # noqa: PLC0415 - lazy: few programs upload
+
+            content, json = await form_of(files, json), None
+        return await engine.call(Call.plan(operation, query=params, payload=json, content=content, options=options))
 
     def _engine_for(self, organization: str) -> Engine:
         tokens, tied_to = self._credentials.of(organization), self._config.tied_to(organization)

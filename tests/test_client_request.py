@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,3 +192,18 @@ async def test_any_json_is_a_raw_reply(body: Any, payload: Any, data: Any, meta:
         response = await client.request("GET", "/me")
         assert (response.payload, response.data, response.meta) == (payload, data, meta)
         assert "text" not in repr(response)
+
+
+async def test_a_request_may_send_a_form_with_files(tmp_path: Path) -> None:
+    path = tmp_path / "plan.txt"
+    path.write_bytes(b"the plan")
+    sandbox = small_sandbox()
+    org = sandbox.credentials.organization
+    checklist = next(iter(sandbox.world.tenants[org].checklists))
+    fields = {"subject_id": checklist, "subject_type": "Checklist", "uploaded_from": "ko_field"}
+    async with connect(sandbox) as tallyfy:
+        reply = await tallyfy.request("POST", f"/organizations/{org}/file", files={"name": path}, json=fields)
+        async with tallyfy.organization(org).files.download(reply.data["id"]) as file:
+            assert await file.read() == b"the plan"
+        with pytest.raises(ConfigurationError, match="files must be a mapping"):
+            await tallyfy.request("POST", f"/organizations/{org}/file", files=[path])  # type: ignore[arg-type]

@@ -69,22 +69,27 @@ def _fits(parts: list[str], segments: list[str]) -> bool:
     )
 
 
-def with_both_spellings(node: Any) -> Any:
-    """Return a document whose judges take a moment in the request format where the contract has seen both formats."""
+def as_judged(node: Any) -> Any:
+    """Return a document as its judges need it.
+
+    They take a moment in the request format where the contract has seen both formats, and bytes for what is binary.
+    """
     if isinstance(node, list):
-        return [with_both_spellings(part) for part in node]
+        return [as_judged(part) for part in node]
     if not isinstance(node, dict):
         return node
-    copied = {key: with_both_spellings(part) for key, part in node.items()}
+    copied = {key: as_judged(part) for key, part in node.items()}
     if copied.get("x-date") == "both-seen" and copied.get("format") == "date-time":
         copied["anyOf"] = [{"format": copied.pop("format")}, {"pattern": MOMENT}]
+    if copied.get("format") == "binary":
+        copied.pop("type", None)
     return copied
 
 
 @cache
 def _validator() -> OpenAPI:
     return OpenAPI.from_dict(
-        {**with_both_spellings(contract()), "servers": [{"url": HOST}]}, config=Config(spec_validator_cls=None)
+        {**as_judged(contract()), "servers": [{"url": HOST}]}, config=Config(spec_validator_cls=None)
     )
 
 

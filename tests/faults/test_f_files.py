@@ -152,7 +152,7 @@ async def test_row_72_5xx_is_never_followed_by_a_second_copy(status: int) -> Non
         assert stored(sandbox) == 1
 
 
-async def test_row_72_stream_that_was_not_begun_is_sent_when_the_server_is_there_again() -> None:
+async def test_row_72_refused_connection_leaves_the_stream_unread() -> None:
     async with TallyfyClient("token", base_url="http://127.0.0.1:9/api", clock=ManualClock(), retry=1) as tallyfy:
         begun = False
 

@@ -35,7 +35,7 @@ from schemathesis.specs.openapi.checks import (
 from tallyfy_async.sandbox import Sandbox, Settings
 from tallyfy_async.sandbox.routes import build
 from tallyfy_async.sandbox.world import Tenant
-from tests.contract.document import promises, with_both_spellings
+from tests.contract.document import as_judged, promises
 from tests.sandbox.sent import MULTIPART, Sent, accepted
 
 CHECKS: list[Any] = [
@@ -102,7 +102,7 @@ def of_one_type(schema: Any) -> list[Any]:
 
 def legible(document: Any) -> Any:
     """Return the served contract as it is given to schemathesis."""
-    copied = judged(with_both_spellings(document))
+    copied = judged(as_judged(document))
     schemas = copied["components"]["schemas"]
     for name, schema in schemas.items():
         parts = of_one_type(schema)

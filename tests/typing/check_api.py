@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, assert_type
 
 from tallyfy_async import (
@@ -22,6 +23,7 @@ from tallyfy_async import (
     Hooks,
     ImplicitToken,
     KeyringStore,
+    KickoffForm,
     MemoryStore,
     OnBehalfOf,
     Operation,
@@ -42,6 +44,7 @@ from tallyfy_async import (
     StoredLogin,
     TallyfyClient,
     TallyfyError,
+    TaskForm,
     Timeouts,
     Token,
     TokenManager,
@@ -51,8 +54,11 @@ from tallyfy_async import (
     Unset,
     ValidationError,
     generate_key,
+    models,
     operations,
 )
+from tallyfy_async.engine import bulk
+from tallyfy_async.engine.download import Download
 from tallyfy_async.models import ApplicationUser, Checklist, OwnersInput, Run, Task, User
 from tallyfy_async.models import Organization as Tenant
 from tallyfy_async.models.processes import RunLaunch
@@ -211,6 +217,94 @@ async def writes(org: Organization) -> None:
     await org.runs.tasks.update("r", "t", owners={"users": []})  # type: ignore[typeddict-item]
     await org.runs.tasks.complete("r", "t", is_approved="yes")  # type: ignore[arg-type]
     await org.runs.update("r", title="x")  # type: ignore[call-arg]
+
+
+async def templates(org: Organization) -> None:
+    age: models.CaptureCreate = {"label": "Age", "field_type": "text", "required": False}
+    first: models.PrerunCreate = {"label": "Age", "field_type": "text", "required": False}
+    assert_type(await org.checklists.find_by_name("Onboarding"), Checklist | None)
+    assert_type(await org.checklists.create(title="Onboarding", type="procedure"), Checklist)
+    assert_type(await org.checklists.update("c", summary="x", folder_id=None), Checklist)
+    assert_type(await org.checklists.archive("c"), models.ChecklistArchived)
+    assert_type(await org.checklists.form_fields("c"), models.ChecklistFormFields)
+    assert_type(await org.checklists.steps.list("c"), Page[models.Step])
+    assert_type(await org.checklists.steps.create("c", title="Call"), models.Step)
+    assert_type(await org.checklists.steps.delete("c", "s"), None)
+    assert_type(await org.checklists.steps.captures.create("c", "s", age), models.Capture)
+    assert_type(await org.checklists.preruns.create("c", first), Checklist)
+    assert_type(await org.checklists.automations.delete("c", "a"), None)
+    assert_type(await org.checklists.custom_fields.get("c"), dict[str, Any])
+    async with org.checklists.download_export("c") as file:
+        assert_type(file, Download)
+    await org.checklists.create(titel="Onboarding", type="procedure")  # type: ignore[call-arg]
+    await org.checklists.steps.create("c", title=5)  # type: ignore[arg-type]
+    await org.checklists.steps.get("s")  # type: ignore[call-arg]
+
+
+async def forms(org: Organization) -> None:
+    form = await org.checklists.kickoff_form("c")
+    assert_type(form, KickoffForm)
+    assert_type(await org.runs.launch("c", kickoff={"Start date": date(2026, 12, 1)}), Run)
+    assert_type(await org.runs.launch("c", kickoff=form.fill({"Start date": "2026-12-01"})), Run)
+    assert_type(await org.tasks.form("t"), TaskForm)
+    assert_type(await org.runs.tasks.update("r", "t", values={"Age": 36}), Task)
+    await org.runs.launch("c", kickoff=[("Age", 36)])  # type: ignore[arg-type]
+
+
+async def many_at_once(org: Organization) -> None:
+    report = await org.runs.launch_many([{"name": "Ada"}], checklist_id="c", concurrency=5)
+    assert_type(report, bulk.Report[Run])
+    assert_type(report.done, tuple[bulk.Row[Run], ...])
+    assert_type(await org.runs.launch_many([], checklist_id="c", resume=report), bulk.Report[Run])
+    org.runs.launch_many([], "c")  # type: ignore[call-arg]
+
+
+async def people(org: Organization) -> None:
+    assert_type(await org.users.find_by_email("ada@example.com"), User | None)
+    assert_type(await org.users.invite(email="a@b.org", first_name="A", last_name="B", role="light", message="x"), User)
+    assert_type(await org.users.update(1001, phone="+15550000"), User)
+    assert_type(await org.users.list_minimal(), Page[models.UserSummary])
+    assert_type(await org.users.custom_fields.set(1001, "team", "blue"), dict[str, Any])
+    assert_type(await org.guests.create(email="grace@visitors.org"), models.Guest)
+    assert_type(await org.guests.tasks.list("code"), Page[Task])
+    assert_type(await org.guests.tasks.get_by_code("code"), models.GuestTask)
+    assert_type(await org.groups.update("g", name="Analysts"), models.Group)
+    assert_type(await org.roles.list(), Page[models.Role])
+    assert_type(await org.me.role(), models.Role)
+    assert_type(await org.me.process_views.list(), Page[models.ProcessView])
+    await org.users.disable("1001")  # type: ignore[arg-type]
+    await org.guests.create()  # type: ignore[call-arg]
+    await org.groups.create(name="Analysts", member=[1])  # type: ignore[call-arg]
+
+
+async def small_nouns(client: TallyfyClient, org: Organization) -> None:
+    assert_type(await org.tags.attach("t", subject_id="c", subject_type="Checklist"), models.TagAssociation)
+    assert_type(await org.folders.add_object("f", subject_id="r", subject_type="Run"), models.FolderObject)
+    assert_type(await org.folders.find_by_name("Open"), models.Folder | None)
+    assert_type(await org.threads.list_of_task("t"), tuple[models.Comment, ...])
+    assert_type(await org.threads.comment_on_task("t", "Done?"), models.Comment)
+    assert_type(await org.webhooks.list_watchers(), Page[models.Watcher])
+    assert_type(await org.activity.list(verb="updated"), Page[models.ActivityFeedItem])
+    assert_type(await org.custom_fields.list(), Page[models.CustomFieldKey])
+    assert_type(await org.search.list("ada", "process"), Page[models.ProcessHit])
+    assert_type((await org.search.query("ada")).task, Page[models.TaskHit])
+    assert_type(await org.billing.get_account(), models.BillingAccount)
+    assert_type(await org.micro.create_task(name="Call", deadline=date(2026, 12, 1)), models.MicroTask)
+    assert_type(await client.utils.list_countries(), Page[models.Country])
+    await org.search.list("ada", "process", per_paeg=5)  # type: ignore[call-overload]
+    await org.folders.remove_object("7")  # type: ignore[arg-type]
+
+
+async def files(org: Organization, pieces: AsyncIterator[bytes]) -> None:
+    place: models.FileUpload = {"subject_type": "Run", "subject_id": "r", "uploaded_from": "comments"}
+    assert_type(await org.files.upload("notes.pdf", **place), models.Asset)
+    assert_type(await org.files.upload(pieces, filename="notes.pdf", **place), models.Asset)
+    assert_type(await org.files.attach("r", "t", "f", b"x", filename="notes.txt"), Task)
+    async with org.files.download("a", max_bytes=10_000) as file:
+        assert_type(await anext(file), bytes)
+        assert_type(await file.save("notes.pdf"), Path)
+    await org.files.upload(5, **place)  # type: ignore[arg-type]
+    await org.files.attach("r", "t", b"x")  # type: ignore[call-arg, arg-type]
 
 
 def owners(task: Task) -> None:
