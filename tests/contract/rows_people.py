@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from tallyfy_async import ClientCredentials
 from tests.contract.row import Row
 from tests.resources.place import Place
 
@@ -377,4 +378,15 @@ VALUES = [
     *values("tag", "tag", lambda at: at.org.tags, lambda at: (next(iter(at.tenant.tags)),), one=True),
     *values("folder", "folder", lambda at: at.org.folders, lambda at: (at.arranged.id,), one=True),
 ]
-ROWS = [*MEMBERS, *GUESTS, *GROUPS, *ROLES, *ME, *ACCOUNTS, *KEYS, *VALUES]
+
+
+async def provision(at: Place) -> Any:
+    """Add a member with the application's own token."""
+    known = at.sandbox.credentials
+    application = ClientCredentials(client_id=known.client_id, client_secret=known.client_secret)
+    as_application = at.tallyfy.with_options(auth=application)
+    return await as_application.applications.create_user(at.org.id, role="standard", **ADA)
+
+
+APPLICATIONS = [Row(operation="create_application_user", call=provision)]
+ROWS = [*APPLICATIONS, *MEMBERS, *GUESTS, *GROUPS, *ROLES, *ME, *ACCOUNTS, *KEYS, *VALUES]

@@ -38,16 +38,16 @@ class Set:
 def test_changes_at_any_depth_are_seen_and_caches_are_not() -> None:
     mark = marker(Branch)
     row = Branch(leaves={"a": Leaf(word="x")}, best=Leaf(word="y"), pair=(Leaf(word="z"),))
-    marks = [mark(row, {})]
-    assert mark(evolve(row, cache=7, leaves={"a": Leaf(word="x")}), {}) == marks[0]
-    for change in (
+    before = mark(row, {})
+    assert mark(evolve(row, cache=7, leaves={"a": Leaf(word="x")}), {}) == before
+    changes: list[dict[str, Any]] = [
         {"leaves": {"a": Leaf(word="X")}},
         {"leaves": {"b": Leaf(word="x")}},
         {"best": None},
         {"pair": ()},
         {"pair": (Leaf(word="z"), Leaf(word="z"))},
-    ):
-        marks.append(mark(evolve(row, **change), {}))
+    ]
+    marks = [before, *(mark(evolve(row, **change), {}) for change in changes)]
     assert len(set(marks)) == len(marks)
 
 

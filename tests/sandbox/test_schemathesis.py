@@ -32,7 +32,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tallyfy_async.sandbox import Sandbox, Settings
+from tallyfy_async.sandbox import Fault, Sandbox, Settings
 from tallyfy_async.sandbox.routes import build
 from tallyfy_async.sandbox.world import Tenant
 from tests.contract.document import as_judged, promises
@@ -222,6 +222,26 @@ def try_out(operation: Any, name: str, outcome: Outcome) -> None:
         outcome.judge(case, outcome.send(case, sent.token), CHECKS)
 
     run()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 500, "body": {"message": "x"}},
+        {"status": 418, "body": {"message": "x"}},
+        {"status": 200, "body": {"data": {"id": 1}}},
+        {"status": 200, "body": "{}", "content_type": "text/html"},
+    ],
+    ids=["server error", "undocumented status", "schema", "content type"],
+)
+def test_the_judge_sees_what_is_wrong(fault: dict[str, Any]) -> None:
+    sandbox, outcome = RELAY.fresh(), Outcome()
+    case = exactly(operations()["get_run"], anyio.run(accepted, sandbox, "get_run"))
+    outcome.judge(case, outcome.send(case, sandbox.credentials.personal_token), CHECKS)
+    assert not outcome.problems
+    sandbox.faults.add(Fault(operation="get_run", times=None, **fault))
+    outcome.judge(case, outcome.send(case, sandbox.credentials.personal_token), CHECKS)
+    assert outcome.problems
 
 
 @pytest.mark.parametrize("part", sorted(parts()))

@@ -176,6 +176,7 @@ async def test_task_put_refusals(api: Api) -> None:
         "started_at": {"started_at": 5},
         "task_type": {"task_type": "party"},
         "position": {"position": "first"},
+        "webhook": {"webhook": "nowhere"},
         "taskdata": {"taskdata": [1]},
         "owners": {"owners": {"users": [1001], "guests": ["a@b.org"]}},
         "owners.users.1": {"owners": {"users": [1001, "eve"]}},
