@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tallyfy_async.auth.stores.sealing import generate_key
     from tallyfy_async.auth.token import Token
     from tallyfy_async.client import TallyfyClient
+    from tallyfy_async.engine import bulk
     from tallyfy_async.engine.download import Download
     from tallyfy_async.engine.pager import Page, Pager
     from tallyfy_async.engine.plan import RequestOptions, Response
@@ -218,6 +219,7 @@ __all__ = [
     "WebhookError",
     "Where",
     "__version__",
+    "bulk",
     "generate_key",
     "mention",
     "operations",

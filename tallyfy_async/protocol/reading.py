@@ -106,7 +106,8 @@ def _array_reader(converter: "Converter", kind: Any) -> Reader:
         return _bare_array_reader(read_item, converter, get_args(kind)[0])
 
     def read(value: Any, _: Any) -> Any:
-        if type(value) is list or value == {}:
+        given = type(value)
+        if given is list or value == {}:
             items = _items(read_item, value) if value else []
             return items if as_list else tuple(items)
         expected = "list"
@@ -122,9 +123,10 @@ def _bare_array_reader(read_item: Reader, converter: "Converter", kind: Any) -> 
 
     def read(value: Any, _: Any) -> Any:
         nonlocal read_each
-        if not value and type(value) in {list, dict}:
+        given = type(value)
+        if not value and given in {list, dict}:
             return ()
-        if type(value) is not list:
+        if given is not list:
             expected = "list"
             raise MismatchError(expected, value)
         if type(value[0]) is not dict:
@@ -264,9 +266,10 @@ def _model_reader(converter: "Converter", kind: Any) -> Reader:
     bare_type = _own_type(get_type_hints(kind, include_extras=True)[bare]) if bare else None
 
     def read(value: Any, _: Any) -> Any:
-        if type(value) is bare_type:
+        given = type(value)
+        if given is bare_type:
             return (readers.get(bare) or shapes.of((bare,), bare))(value)
-        payload: dict[str, Any] = value if type(value) is dict else _as_object(value, kind)
+        payload: dict[str, Any] = value if given is dict else _as_object(value, kind)
         keys = tuple(payload)
         reader = readers.get(keys) or shapes.met(keys)
         if reader is not None:

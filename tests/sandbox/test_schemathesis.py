@@ -115,7 +115,7 @@ def contract() -> Any:
     """Return the contract that the sandbox serves, as schemathesis loads it."""
 
     async def document() -> Any:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(RELAY.fresh().app)) as http:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(Relay().fresh().app)) as http:
             return (await http.get("http://testserver/openapi.json")).json()
 
     loaded = schemathesis.openapi.from_dict(legible(anyio.run(document)), config=CONFIG)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import evolve
 
 from tallyfy_async.sandbox.seed_templates import make_field
 from tests.sandbox.steps import answer, answers, finish, launch, refused, tasks_of
@@ -57,8 +58,8 @@ async def test_completion_demands(api: Api) -> None:
     run = await launch(api)
     path = f"{{org}}/runs/{run['id']}/completed-tasks"
     task = next(t for t in tasks_of(api, run) if t.task_type == "task" and t.captures)
-    field = task.captures[0]
-    field.required = True
+    field, *others = task.captures
+    task.captures = [evolve(field, required=True), *others]
     task.taskdata = {}
     assert list(await refused(api, "POST", path, {})) == ["task_id"]
     await refused(api, "POST", path, {"task_id": "nope"}, 404)
@@ -112,9 +113,8 @@ async def test_everyone_must_complete(api: Api) -> None:
 
 async def test_checklists_inside_a_task_must_be_all_checked(api: Api) -> None:
     task = tasks_of(api, await launch(api))[0]
-    field = make_field(random.Random(1), "multiselect", 1, 0)
+    field = evolve(make_field(random.Random(1), "multiselect", 1, 0), settings={"must_all_checked": True})
     task.captures = [field]
-    field.settings = {"must_all_checked": True}
     half = answers(task.captures)
     half[field.id] = half[field.id][:-1]
     task.taskdata = half

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from tallyfy_async.sandbox import Sandbox, Settings, values
 from tallyfy_async.sandbox.records import Field
@@ -124,8 +125,7 @@ def test_files_get_their_url_and_moment() -> None:
     ],
 )
 def test_validation_rules_of_text_fields(rule: str, good: list[Any], bad: list[Any]) -> None:
-    field = make_field(random.Random(1), "text", 1, 0)
-    field.field_validation = [rule]
+    field = evolve(make_field(random.Random(1), "text", 1, 0), field_validation=[rule])
     for text in good:
         assert values.check(SANDBOX.world, TENANT, [field], {field.id: text})[0] == {field.id: text}
     for text in bad:

@@ -53,11 +53,11 @@ from tallyfy_async import (
     TokenStore,
     Unset,
     ValidationError,
+    bulk,
     generate_key,
     models,
     operations,
 )
-from tallyfy_async.engine import bulk
 from tallyfy_async.engine.download import Download
 from tallyfy_async.models import ApplicationUser, Checklist, OwnersInput, Run, Task, User
 from tallyfy_async.models import Organization as Tenant
