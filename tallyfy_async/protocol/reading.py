@@ -24,6 +24,9 @@ from tallyfy_async.protocol.shapes import Part, Shapes, UnexpectedError
 if TYPE_CHECKING:
     from cattrs import Converter
 
+# type() itself, without the types that checkers conclude from it.
+_json_type: Callable[[Any], Any] = type
+
 
 def _is_array(kind: Any) -> bool:
     return get_origin(kind) in {tuple, list}
@@ -106,7 +109,7 @@ def _array_reader(converter: "Converter", kind: Any) -> Reader:
         return _bare_array_reader(read_item, converter, get_args(kind)[0])
 
     def read(value: Any, _: Any) -> Any:
-        given = type(value)
+        given = _json_type(value)
         if given is list or value == {}:
             items = _items(read_item, value) if value else []
             return items if as_list else tuple(items)
@@ -123,7 +126,7 @@ def _bare_array_reader(read_item: Reader, converter: "Converter", kind: Any) -> 
 
     def read(value: Any, _: Any) -> Any:
         nonlocal read_each
-        given = type(value)
+        given = _json_type(value)
         if not value and given in {list, dict}:
             return ()
         if given is not list:
@@ -266,7 +269,7 @@ def _model_reader(converter: "Converter", kind: Any) -> Reader:
     bare_type = _own_type(get_type_hints(kind, include_extras=True)[bare]) if bare else None
 
     def read(value: Any, _: Any) -> Any:
-        given = type(value)
+        given = _json_type(value)
         if given is bare_type:
             return (readers.get(bare) or shapes.of((bare,), bare))(value)
         payload: dict[str, Any] = value if given is dict else _as_object(value, kind)
