@@ -32,6 +32,8 @@ from hypothesis import strategies as st
 from tallyfy_async import ClientCredentials, ConfigurationError, Operation, Outcome, TallyfyClient, operations
 from tests.contract.scripted import BASE, Scripted
 
+pytestmark = pytest.mark.once
+
 CALLED = [one for one in operations() if not one.call.startswith("tallyfy_async.")]
 SERVER = Scripted()
 CLIENT = TallyfyClient("token", organization="o" * 32, base_url=BASE, transport=SERVER)

@@ -25,7 +25,7 @@ from tests.helpers import connect
 from tests.models.test_payloads import same
 from tests.resources.place import arranged, place
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.once]
 OAUTH = {one.id for one in operations() if one.call.startswith("tallyfy_async.")}
 
 

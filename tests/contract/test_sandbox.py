@@ -19,7 +19,7 @@ from tests.contract.table import ROWS, row_id
 from tests.helpers import connect
 from tests.resources.place import arranged, place
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.once]
 SERVED = {operation.name for operation in build().operations}
 CAPABILITIES = {
     "delete_process_view",

@@ -31,6 +31,8 @@ from tests.helpers import connect
 from tests.models.test_payloads import ODD, places, replaced, same
 from tests.resources.place import arranged, place
 
+pytestmark = pytest.mark.once
+
 CALLED = sorted({row.operation for row in ROWS})
 MODULES = [import_module(f"tallyfy_async.resources.{one.name}") for one in iter_modules(resources.__path__)]
 

@@ -38,6 +38,8 @@ from tallyfy_async.sandbox.world import Tenant
 from tests.contract.document import as_judged, promises
 from tests.sandbox.sent import MULTIPART, Sent, accepted
 
+pytestmark = pytest.mark.once
+
 CHECKS: list[Any] = [
     not_a_server_error,
     status_code_conformance,

@@ -8,6 +8,8 @@ import pytest
 
 from tests.auth.invariants.mutations import MUTATIONS, Mutation, trial
 
+pytestmark = pytest.mark.once
+
 
 def test_unchanged_copy_passes() -> None:
     assert trial(None) is None
