@@ -238,17 +238,22 @@ def _field_reader(converter: "Converter", kind: Any) -> Reader:
     return _reader(converter, members[0] if plain else kind)
 
 
-def _own_type(kind: Any) -> Any:
-    """Return the JSON type that a field takes as it is, so that most values need no call; None where there is none."""
+def _own_types(kind: Any) -> frozenset[Any]:
+    """Return the JSON types that a field takes as they are, so that most values need no call; datetime for a moment."""
     members = [member for member in get_args(kind) if member is not NoneType] if is_union(kind) else [kind]
-    if len(members) != 1:
-        return None
-    (kind,) = members
+    owned = [_owned(member) for member in members]
+    several = len(owned) > 1 and any(datetime in one for one in owned)  # a text would be taken for no moment
+    return frozenset[Any]() if several or not all(owned) else frozenset[Any]().union(*owned)
+
+
+def _owned(kind: Any) -> frozenset[Any]:
     if get_origin(kind) is Annotated and Quirk.NUMBER_OR_STRING in get_args(kind):
-        return get_args(kind)[0]
+        return frozenset({get_args(kind)[0]})
     if _is_map(kind):
-        return dict if get_args(kind)[1] is Any else None
-    return kind if kind in {str, int, float, bool, datetime} else None
+        return frozenset({dict} if get_args(kind)[1] is Any else ())
+    if kind is float:
+        return frozenset({float, int})
+    return frozenset({kind} if kind in {str, int, bool, datetime} else ())
 
 
 def _as_object(value: Any, kind: Any) -> dict[str, Any]:
@@ -266,11 +271,11 @@ def _model_reader(converter: "Converter", kind: Any) -> Reader:
     shapes = Shapes(kind, functools.partial(_parts, converter, kind))
     readers = shapes.readers
     bare = bare_key(kind) or ""
-    bare_type = _own_type(get_type_hints(kind, include_extras=True)[bare]) if bare else None
+    bare_types = _own_types(get_type_hints(kind, include_extras=True)[bare]) if bare else frozenset[Any]()
 
     def read(value: Any, _: Any) -> Any:
         given = _json_type(value)
-        if given is bare_type:
+        if given in bare_types:
             return (readers.get(bare) or shapes.of((bare,), bare))(value)
         payload: dict[str, Any] = value if given is dict else _as_object(value, kind)
         keys = tuple(payload)
@@ -291,7 +296,7 @@ def _parts(converter: "Converter", kind: Any) -> dict[str, Part]:
     return {
         field_key(field): Part(
             name=field.name,
-            own=_own_type(hints[field.name]),
+            own=_own_types(hints[field.name]),
             hook=_field_reader(converter, hints[field.name]),
             required=field.name in required,
         )
@@ -310,7 +315,7 @@ def _read_model(kind: Any, parts: Mapping[str, Part], payload: dict[str, Any]) -
             if part is None:
                 extra[key] = given
             elif given is not None:
-                values[part.name] = given if type(given) is part.own else part.hook(given, None)
+                values[part.name] = given if type(given) in part.own else part.hook(given, None)
     except MismatchError as error:
         error.trail.append(f".{key}")
         raise

@@ -28,14 +28,15 @@ class Part:
 
     Attributes:
         name: the model's attribute.
-        own: the JSON type that is taken as it is, None where every value goes through ``hook``; datetime for a moment.
+        own: the JSON types that are taken as they are; none where every value goes through ``hook``, datetime for a
+            moment.
         hook: reads any other value but null; raises what the general reader raises.
         required: whether the attribute has no default.
 
     """
 
     name: str
-    own: type | None
+    own: frozenset[type]
     hook: Callable[[Any, Any], Any]
     required: bool
 
@@ -110,7 +111,8 @@ class Shapes:
         names |= {"unexpected": UnexpectedError, "moment": datetime.fromisoformat}
         for at, key in enumerate(keys):
             if (part := self.parts.get(key)) is not None:
-                names |= {f"hook{at}": part.hook, f"own{at}": part.own}
+                (own,) = part.own if len(part.own) == 1 else (part.own,)
+                names |= {f"hook{at}": part.hook, f"own{at}": own}
         exec("\n".join(lines), names)  # noqa: S102 - names are identifiers of our models, keys are written by repr
         compiled: Callable[..., Any] = names["read"]
         return compiled
@@ -119,10 +121,11 @@ class Shapes:
 def _assignment(part: Part, at: int) -> list[str]:
     value, other = f"v{at}", f"None if v{at} is None else hook{at}(v{at}, None)"
     lines = [f"  if {value} is None: raise unexpected"] if part.required else []
-    if part.own is datetime:
+    if datetime in part.own:
         return [*lines, f"  model.{part.name} = moment({value}) if {_ZULU.format(value)} else {other}"]
-    if part.own is not None:
-        other = f"{value} if type({value}) is own{at} else {other}"
+    if part.own:
+        test = f"type({value}) {'is' if len(part.own) == 1 else 'in'} own{at}"
+        other = f"{value} if {test} else {other}"
     return [*lines, f"  model.{part.name} = {other}"]
 
 

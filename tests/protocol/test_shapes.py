@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -36,6 +37,9 @@ class Tree(Model):
     leaf: Leaf | None = None
     leaves: tuple[Leaf, ...] | None = None
     table: dict[str, Any] | None = None
+    either: float | dict[str, Any] | None = None
+    moment: datetime | None = None
+    when: datetime | int | None = None
     odd: str | None = attrs.field(default=None, metadata={"key": "odd-key"})
 
 
@@ -63,9 +67,48 @@ def general_reader() -> Callable[[Any], Any]:
 
 
 VALUES = st.sampled_from(
-    [None, True, 0, 7, 0.5, "", "text", "7", [], ["a"], {}, {"id": "x"}, {"id": None}, [{"id": 1}, "y"], [[]], {"a": 1}]
+    [
+        None,
+        True,
+        0,
+        7,
+        0.5,
+        "",
+        "text",
+        "7",
+        [],
+        ["a"],
+        {},
+        {"id": "x"},
+        {"id": None},
+        [{"id": 1}, "y"],
+        [[]],
+        {"a": 1},
+        "2026-11-02T09:30:00Z",
+        "2026-11-02T09:30:00.123456Z",
+        "2026-11-02T25:30:00Z",
+        "2026-W45-1T09:30:00Z",
+        "2026-11-02 09:30:00",
+    ]
 )
-KEYS = st.sampled_from(["id", "count", "share", "open", "leaf", "leaves", "table", "odd-key", "extra", "new", "a'\"\\"])
+KEYS = st.sampled_from(
+    [
+        "id",
+        "count",
+        "share",
+        "open",
+        "leaf",
+        "leaves",
+        "table",
+        "either",
+        "moment",
+        "when",
+        "odd-key",
+        "extra",
+        "new",
+        "a'\"\\",
+    ]
+)
 
 
 @given(payload=st.dictionaries(KEYS, VALUES))
@@ -108,7 +151,7 @@ def test_errors_name_the_place_on_the_fast_path_too() -> None:
 
 def test_the_memory_for_shapes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shapes, "_MOST_SHAPES", 4)
-    parts = {"id": shapes.Part(name="id", own=str, hook=lambda value, _: value, required=True)}
+    parts = {"id": shapes.Part(name="id", own=frozenset({str}), hook=lambda value, _: value, required=True)}
     known = shapes.Shapes(Leaf, lambda: parts)
     for turn in range(40):
         for _ in range(2):
