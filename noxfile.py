@@ -12,7 +12,8 @@ import nox
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 PARALLEL = ("--numprocesses", "auto")
-REPEATED = ("-m", "not once")  # what is proved once and for all is proved on the oldest Python
+# What is proved once and for all is proved on the oldest Python.
+REPEATED = ("-m", "not once", "--ignore=tests/sandbox/test_schemathesis.py")
 EVERYTHING = ",".join(sorted(PROJECT["project"]["optional-dependencies"]))
 
 nox.needs_version = ">=2024.10.9"
@@ -57,7 +58,9 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def tests_mindeps(session: nox.Session) -> None:
     """Run the tests with the lowest declared versions of every dependency."""
-    session.install("-e", ".", *lowest_versions(), *group("tests"))
+    # schemathesis, which only proves things once, wants newer versions than our lowest ones.
+    needed = [one for one in group("tests") if not one.startswith("schemathesis")]
+    session.install("-e", ".", *lowest_versions(), *needed)
     session.run("python", "-m", "pip", "list", external=True, success_codes=[0, 1])
     session.run("pytest", *REPEATED, *PARALLEL, *session.posargs)
 
