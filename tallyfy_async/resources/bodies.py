@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.protocol.converter import write
+from tallyfy_async.resources import merging
 from tallyfy_async.resources.base import body_id, check_answers
 
 _PLACES = {"prerun": "checklist.prerun", "taskdata": 'task.form_fields (with_=["form_fields"])'}
@@ -38,11 +39,8 @@ def text_of(name: str, value: Any) -> str:
 
 
 def changes(kind: type[Any], fields: Mapping[str, Any], what: str, *, more: bool = False) -> dict[str, Any]:
-    """Return the checked body of an update; raise ConfigurationError where nothing is to change, here or ``more``."""
-    body = write(kind, fields, what=what)
-    if not body and not more:
-        msg = f"{what} needs something to change"
-        raise ConfigurationError(msg)
+    """Return the checked body of an update with answers, which stand under field ids; raise ConfigurationError."""
+    body = merging.changes(kind, fields, what, more=more)
     for name, place in _PLACES.items():
         check_answers(name, body.get(name), place)
     return body

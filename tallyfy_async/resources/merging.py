@@ -9,10 +9,10 @@ from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.protocol.converter import write
 
 
-def changes(kind: type[Any], fields: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """Return checked fields of an update; raise ConfigurationError where they are wrong or none."""
+def changes(kind: type[Any], fields: Mapping[str, Any], what: str, *, more: bool = False) -> dict[str, Any]:
+    """Return checked fields of an update; raise ConfigurationError where they are wrong, or none here nor ``more``."""
     body = write(kind, fields, what=what)
-    if not body:
+    if not body and not more:
         msg = f"{what} needs something to change"
         raise ConfigurationError(msg)
     return body
