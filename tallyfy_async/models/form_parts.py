@@ -16,6 +16,8 @@ from tallyfy_async.models.owners import GroupRef, GuestRef, Owners, UserRef
 from tallyfy_async.protocol.writing import write_json, write_moment
 
 Definition: TypeAlias = Capture | Prerun | FormField
+"""A field of a form, whichever part of the API describes it."""
+
 _BUCKETS = ("users", "guests", "groups")
 
 

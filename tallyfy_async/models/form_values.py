@@ -10,15 +10,12 @@ from datetime import UTC, date, datetime
 from typing import Any, TypeAlias, TypeGuard
 
 from tallyfy_async.errors import ConfigurationError, DecodeError
-from tallyfy_async.models.fields import Capture, FieldOption, FormField, Prerun
+from tallyfy_async.models.fields import FieldOption
 from tallyfy_async.models.form_names import UnfitError, advice, named
-from tallyfy_async.models.form_parts import decode_files, decode_people, decode_table, files, people, table
+from tallyfy_async.models.form_parts import Definition, decode_files, decode_people, decode_table, files, people, table
 from tallyfy_async.models.form_scalars import is_list, is_map, scalar_text
 from tallyfy_async.protocol.dates import format_moment, format_request, parse_response
 from tallyfy_async.protocol.writing import RefusedError, write_json
-
-Definition: TypeAlias = Capture | Prerun | FormField
-"""A field of a form, whichever part of the API describes it."""
 
 MAX_TEXT = 200
 MAX_TEXTAREA = 30_000

@@ -13,9 +13,9 @@ from tallyfy_async.errors import ConfigurationError, KickoffError
 from tallyfy_async.models import form_values
 from tallyfy_async.models.fields import FormField
 from tallyfy_async.models.form_names import UnfitError, advice, listed, named
+from tallyfy_async.models.form_parts import Definition
 from tallyfy_async.models.form_scalars import is_list, is_map
 from tallyfy_async.models.form_texts import from_text
-from tallyfy_async.models.form_values import Definition
 from tallyfy_async.models.processes import Task
 from tallyfy_async.models.templates import Checklist, Step
 

@@ -49,7 +49,7 @@ def answer(incoming: Incoming, operations: Collection[str]) -> Reply | None:
             return Reply(body=_PAGE.encode(), content_type="text/html; charset=utf-8")
         case ("openapi.json",):
             document = contract.served(operations, incoming.origin, BASE)
-            return Reply(body=json.dumps(document).encode(), headers={"Access-Control-Allow-Origin": "*"})
+            return Reply(body=json.dumps(document).encode())
         case (first, "ui", name) if first == PREFIX:
             return _asset(name)
         case _:
