@@ -19,7 +19,7 @@
     │   ├── ConflictError                        409
     │   │   └── SeatPoolExhaustedError
     │   ├── ValidationError (.fields)            422
-    │   ├── RateLimitError (.retry_after)        429
+    │   ├── RateLimitError (.retry_after .resumes_at .action .limit)   429
     │   └── ServerError                          5xx
     ├── AuthError                                no usable token
     │   ├── ReauthenticationRequiredError
@@ -49,6 +49,7 @@ from __future__ import annotations
 import copy
 import enum
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Self
 
 
@@ -93,12 +94,7 @@ class TallyfyError(Exception):
 
 
 class _LaterError(TallyfyError):
-    """The server may have said when to come again.
-
-    Attributes:
-        retry_after: seconds after which a call makes sense again, None where the server does not tell.
-
-    """
+    """The server may have said, by ``retry_after`` in seconds, when to come again."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:
         super().__init__(message, **details)
@@ -218,12 +214,7 @@ class ConflictError(APIError):
 
 
 class SeatPoolExhaustedError(ConflictError):
-    """409: no seat of the pool is left.
-
-    Attributes:
-        pool_type: ``full`` or ``light``, None where the body does not tell.
-
-    """
+    """409: no seat of the pool is left; ``pool_type`` is ``full`` or ``light``, None where the body does not tell."""
 
     def __init__(self, message: str, *, pool_type: str | None = None, **details: Any) -> None:
         super().__init__(message, **details)
@@ -244,7 +235,30 @@ class ValidationError(APIError):
 
 
 class RateLimitError(_LaterError, APIError):
-    """429: too many requests; ``retry_after`` tells in how many seconds a call makes sense again, where it is known."""
+    """429: too many requests, or too many of one action of an organization in an hour (an hourly cap).
+
+    After an hourly cap, calls of that action and organization are refused before they are sent (outcome NOT_SENT).
+
+    Attributes:
+        retry_after: seconds after which a call makes sense again, None where the server does not tell.
+        resumes_at: that time in UTC; of an hourly cap always known, if need be by our own record of the last hour.
+        action, limit: what is capped, such as ``Comment``, and how often an hour; None for a burst.
+
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        action: str | None = None,
+        limit: int | None = None,
+        resumes_at: datetime | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message, **details)
+        self.action = action
+        self.limit = limit
+        self.resumes_at = resumes_at
 
 
 class ServerError(_LaterError, APIError):
@@ -322,6 +336,8 @@ class StoreLockTimeoutError(StoreError):
 
 
 class _OldEndpointError(TallyfyError):
+    """The path is gone; ``replacement`` is what to call instead, None where the seed names nothing."""
+
     outcome = Outcome.NOT_SENT
 
     def __init__(self, message: str, *, replacement: str | None = None) -> None:
@@ -330,29 +346,17 @@ class _OldEndpointError(TallyfyError):
 
 
 class EndpointRenamedError(_OldEndpointError):
-    """The path was renamed on 2018-11-08 (seed 000).
-
-    Attributes:
-        replacement: method and path to call instead.
-
-    """
+    """The path was renamed on 2018-11-08 (seed 000)."""
 
 
 class EndpointRemovedError(_OldEndpointError):
-    """The path was removed on 2018-11-08 (seed 000).
-
-    Attributes:
-        replacement: what to call instead, None where the seed names nothing.
-
-    """
+    """The path was removed on 2018-11-08 (seed 000)."""
 
 
 class DecodeError(TallyfyError):
     """A reply is not what the contract says. Its message names paths and types, never values.
 
-    Attributes:
-        path: where in the payload, such as ``data[3].progress.percent``; ``body`` for the whole.
-
+    ``path`` tells where in the payload, such as ``data[3].progress.percent``; ``body`` for the whole.
     """
 
     outcome = Outcome.DONE
@@ -363,11 +367,11 @@ class DecodeError(TallyfyError):
 
 
 class PaginationError(TallyfyError):
-    """A list would have ended short, or its pages do not move on.
+    """A list would have ended short, its pages do not move on, or it changed and ``on_drift="raise"`` was asked for.
 
     Attributes:
-        seen: items given so far.
-        total: items that the server announced, None where it did not.
+        seen: items given so far, each counted once.
+        total: items that the server announced last, None where it did not.
 
     """
 
@@ -378,12 +382,7 @@ class PaginationError(TallyfyError):
 
 
 class KickoffError(TallyfyError):
-    """Values do not fit the form's definitions; nothing was sent.
-
-    Attributes:
-        fields: label, alias or id -> what is wrong.
-
-    """
+    """Values do not fit the form's definitions, nothing was sent; ``fields``: label, alias or id -> what is wrong."""
 
     outcome = Outcome.NOT_SENT
 

@@ -2,7 +2,8 @@
 
 A call opens its deadline, takes a slot, reads the current token without waiting, and sends. Where the token is stale it
 gives the slot back, awaits the manager, and takes a slot again. A failure gives the slot back before anything waits. A
-401 is answered by the token manager, once a call; everything else is judged by the retry policy.
+401 is answered by the token manager, once a call and where the token ended on the way; everything else is judged by the
+retry policy.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from attrs import define, evolve, field, frozen
 
 from tallyfy_async.auth.manager import TokenManager
 from tallyfy_async.auth.token import Token
+from tallyfy_async.engine.pacing import hold_back, learn
 from tallyfy_async.engine.plan import Call, Response
 from tallyfy_async.engine.policy import RetryPolicy
 from tallyfy_async.errors import (
@@ -25,6 +27,7 @@ from tallyfy_async.errors import (
     NotFoundError,
     Outcome,
     PermissionDeniedError,
+    RateLimitError,
     RequestTimeoutError,
     TallyfyError,
     TransportError,
@@ -38,7 +41,7 @@ from tallyfy_async.protocol.verdict import Stop, may_resend
 from tallyfy_async.telemetry import AttemptRecord, Hooks, logger, tell
 from tallyfy_async.transport.clock import Clock
 from tallyfy_async.transport.exchange import Incoming, Progress, Request, Timeouts, Transport
-from tallyfy_async.transport.limiter import Limiter
+from tallyfy_async.transport.pace import Pace
 from tallyfy_async.transport.shelter import LoopGuard
 
 
@@ -48,7 +51,7 @@ class Engine:
 
     Attributes:
         transport: performs exchanges.
-        limiter: slots, pauses and pace.
+        limiter: slots, pauses, pace and the budget of retries.
         tokens: None for calls that need no token.
         tied_to: the organization that the tokens are for, None where unknown.
         check_scopes: whether a write that the token's scopes do not allow is refused before it is sent.
@@ -65,7 +68,7 @@ class Engine:
     """
 
     transport: Transport
-    limiter: Limiter
+    limiter: Pace
     tokens: TokenManager | None
     tied_to: str | None = None
     check_scopes: bool = True
@@ -128,7 +131,7 @@ class Opened:
     """The body of a reply that is still to be read, and the slot that its connection takes until it is closed."""
 
     _incoming: Incoming
-    _limiter: Limiter
+    _limiter: Pace
     _closed: bool = field(default=False, init=False)
 
     async def read(self) -> bytes:
@@ -171,6 +174,7 @@ class _Flight:
     started: float = 0.0
 
     async def run(self) -> Response:
+        self.engine.limiter.budget.earn(self.engine.retry.budget)
         try:
             return await self.attempt()
         except TallyfyError as error:
@@ -185,7 +189,8 @@ class _Flight:
             raise first
         from tallyfy_async.engine.retry import Retrying  # noqa: PLC0415 - lazy: loads tenacity
 
-        return await Retrying(policy, safety, engine.clock, self.remaining, self.note).go_on(self.attempt, first)
+        retrying = Retrying(policy, safety, engine.clock, engine.limiter.budget, self.remaining, self.note)
+        return await retrying.go_on(self.attempt, first)
 
     def remaining(self) -> float:
         return self.ends_at - self.engine.clock.monotonic()
@@ -220,7 +225,9 @@ class _Flight:
 
     async def answer_401(self, token: Token, reply: Reply) -> Reply:
         tokens = self.engine.tokens
-        if tokens is None or self.renewed:
+        # A token that has ended on the way tells nothing of the next one; the attempts bound how often that happens.
+        ended = token.expires_at is not None and token.expires_at <= self.engine.clock.time()
+        if tokens is None or (self.renewed and not ended):
             return reply
         self.renewed = True
         refusal = self.refused(reply)
@@ -261,8 +268,9 @@ class _Flight:
         request = self.request(token)
         watched = call.operation.safety is not Safety.SAFE
         self.progress = Progress() if watched else None
-        self.attempts += 1
         self.started = engine.clock.monotonic()
+        engine.limiter.caps.check(call.operation.id, call.organization)
+        self.attempts += 1
         try:
             if self.opens:
                 reply = await self.open(request)
@@ -273,22 +281,13 @@ class _Flight:
                 raise self.indeterminate(str(error)) from error
             raise
         self.progress = None
-        if reply.status == 429:
-            self.hold_back(reply)
+        learn(engine.limiter, call, reply, self.started, whole=not self.opens)
         return reply
 
     async def open(self, request: Request) -> Reply:
         reply, incoming = await self.engine.transport.open(request)
         self.opened = None if incoming is None else Opened(incoming, self.engine.limiter)
         return reply
-
-    def hold_back(self, reply: Reply) -> None:
-        """Let everybody who shares the limiter wait where the server asks for it."""
-        policy, engine = self.engine.retry, self.engine
-        asked = getattr(failure("", "", reply, engine.clock.time()), "retry_after", None)
-        seconds = policy.initial if asked is None else asked
-        if seconds <= policy.retry_after_cap:
-            engine.limiter.pause(seconds)
 
     def request(self, token: Token | None) -> Request:
         engine, call = self.engine, self.call
@@ -316,8 +315,10 @@ class _Flight:
         )
 
     def refused(self, reply: Reply) -> APIError:
-        operation = self.call.operation
-        error = failure(operation.method, operation.path, reply, self.engine.clock.time())
+        operation, engine = self.call.operation, self.engine
+        error = failure(operation.method, operation.path, reply, engine.clock.time())
+        if isinstance(error, RateLimitError):
+            hold_back(engine.limiter, engine.retry, self.call, error, reply, self.started, self.attempts)
         if isinstance(error, NotFoundError) and self.call.organization:
             error.add_note(f"Looked for in organization {self.call.organization}.")
         return error

@@ -30,6 +30,11 @@ class RetryPolicy:
         initial: back-off before the second attempt; it doubles from attempt to attempt, with jitter.
         maximum: largest back-off.
         retry_after_cap: a call whose server asks for a longer wait fails at once with RateLimitError.
+        budget: share of all calls, over everything that shares the client's connections, that may be sent again after
+            the server failed or its reply was lost; None for no bound. Five retries for each connection, at least ten,
+            are saved up, so that small programs and short outages do not meet it; where it is used up, a failure is
+            raised at once. A 429 and a request that was never sent cost nothing: the one pauses everybody anyway, the
+            other gave the server no work.
         stop: a tenacity stop object.
         wait: a tenacity wait object.
         retry: a tenacity retry object.
@@ -41,6 +46,7 @@ class RetryPolicy:
     initial: float = 0.5
     maximum: float = 8.0
     retry_after_cap: float = 60.0
+    budget: float | None = 0.2
     stop: stop_base | None = None
     wait: wait_base | None = None
     retry: retry_base | None = None
@@ -49,6 +55,9 @@ class RetryPolicy:
         times = (self.initial, self.maximum, self.retry_after_cap)
         if type(self.attempts) is not int or self.attempts < 1 or not all(_is_time(seconds) for seconds in times):
             msg = "RetryPolicy needs attempts >= 1 and times that are not negative"
+            raise ConfigurationError(msg)
+        if self.budget is not None and not (_is_time(self.budget) and self.budget <= 1):
+            msg = "RetryPolicy needs a budget between 0 and 1, or None"
             raise ConfigurationError(msg)
 
     @classmethod
@@ -61,6 +70,10 @@ class RetryPolicy:
             raise ConfigurationError(msg)
         return cls(attempts=value + 1)
 
+    def backoff(self, attempt: int) -> float:
+        """Return the seconds of the built-in back-off after so many sends, 1 or more, before jitter."""
+        return min(self.maximum, self.initial * 2.0 ** min(attempt - 1, 60))
+
     def judge(self, safety: Safety, failure: BaseException, attempt: int, remaining: float, jitter: float) -> Verdict:
         """Say whether the policy lets a call with this failure go on, and after how long by its own back-off."""
         attempts = self.attempts if self.stop is None else attempt + 1
@@ -72,7 +85,7 @@ class RetryPolicy:
             return decision
         if not _can_ask(safety, failure, self.retry_after_cap):
             return decision
-        return After(min(self.maximum, self.initial * 2.0 ** min(attempt - 1, 60)))
+        return After(self.backoff(attempt))
 
 
 def _is_time(value: Any) -> bool:

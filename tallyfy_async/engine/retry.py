@@ -10,8 +10,10 @@ from tenacity import AsyncRetrying, RetryCallState, stop_any
 from tenacity.stop import stop_base
 
 from tallyfy_async.engine.policy import RetryPolicy
+from tallyfy_async.errors import Outcome, RateLimitError
 from tallyfy_async.protocol.operation import Safety
 from tallyfy_async.protocol.verdict import After, Stop, Verdict
+from tallyfy_async.transport.budget import RetryBudget
 from tallyfy_async.transport.clock import Clock
 
 T = TypeVar("T")
@@ -25,6 +27,7 @@ class Retrying:
         policy: what is allowed.
         safety: of the operation.
         clock: sleeps and jitters.
+        budget: what retries of failures are paid from.
         remaining: returns the seconds left of the deadline.
         noted: hears of each failure and of the seconds until the next attempt, None where there is none.
 
@@ -33,6 +36,7 @@ class Retrying:
     policy: RetryPolicy
     safety: Safety
     clock: Clock
+    budget: RetryBudget
     remaining: Callable[[], float]
     noted: Callable[[BaseException, float | None], None]
     _decision: Verdict = field(factory=Stop, init=False)
@@ -49,12 +53,12 @@ class Retrying:
                 raise pending.pop()
             return await send()
 
-        late = _Late(self.remaining)
+        stops = [_Late(self.remaining), _Broke(self.policy.budget, self.budget)]
         executor = AsyncRetrying(
             sleep=self.clock.sleep,
             retry=self._retry,
             wait=self._wait,
-            stop=late if self.policy.stop is None else stop_any(self.policy.stop, late),
+            stop=stop_any(*stops) if self.policy.stop is None else stop_any(self.policy.stop, *stops),
             before_sleep=self._before_sleep,
             reraise=True,
         )
@@ -95,6 +99,26 @@ class _Late(stop_base):
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         return retry_state.upcoming_sleep >= self._remaining()
+
+
+class _Broke(stop_base):
+    """Stops where the budget of retries is used up; asked last, so that only a retry that happens is paid for."""
+
+    def __init__(self, share: float | None, budget: RetryBudget) -> None:
+        self._share = share
+        self._budget = budget
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        failure = _failure(retry_state)
+        if failure is None or self._share is None or _is_free(failure) or self._budget.spend():
+            return False
+        failure.add_note(f"Not sent again: too many calls fail, only {self._share:.0%} may be (RetryPolicy.budget).")
+        return True
+
+
+def _is_free(failure: BaseException) -> bool:
+    """Whether sending again loads nobody: everybody is held back after a 429, and what was not sent made no work."""
+    return isinstance(failure, RateLimitError) or getattr(failure, "outcome", None) is Outcome.NOT_SENT
 
 
 def _failure(state: RetryCallState) -> BaseException | None:

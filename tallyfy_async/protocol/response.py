@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from typing import Any, TypeGuard
 
@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from tallyfy_async import errors
 from tallyfy_async.errors import APIError, DecodeError
+from tallyfy_async.protocol import limits
 from tallyfy_async.protocol.redaction import redact
 
 try:
@@ -36,6 +37,13 @@ class Headers(Mapping[str, str]):
         for name, value in pairs:
             key = name.lower()
             self._values[key] = f"{self._values[key]}, {value}" if key in self._values else value
+
+    @classmethod
+    def of_raw(cls, pairs: Sequence[tuple[bytes, bytes]]) -> Headers:
+        """Return headers of names and values as they came."""
+        made = cls()
+        made._values = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+        return made if len(made) == len(pairs) else cls((str(n, "latin-1"), str(v, "latin-1")) for n, v in pairs)
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
@@ -258,7 +266,9 @@ def failure(method: str, path: str, reply: Reply, wall: float) -> APIError:
     }
     if issubclass(kind, errors.ValidationError):
         details["fields"] = dict(_fields(body))
-    elif issubclass(kind, errors.RateLimitError | errors.ServerError):
+    elif issubclass(kind, errors.RateLimitError):
+        details |= limits.refusal(code, message, retry_after(reply.headers, wall), wall)
+    elif issubclass(kind, errors.ServerError):
         details["retry_after"] = retry_after(reply.headers, wall)
     elif issubclass(kind, errors.SeatPoolExhaustedError):
         details["pool_type"] = _pool_type(body)

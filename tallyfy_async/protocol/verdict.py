@@ -5,6 +5,7 @@ what happened                                       SAFE   WRITE
 ==================================================  =====  ==============================================
 never sent (connect refused or timed out, DNS)      again  again
 429                                                 again  again
+429 of an hourly cap that does not tell when        stop   stop
 502, 503, 504; reply lost or cut                    again  stop
 500                                                 once   stop
 Retry-After above the cap or above the time left    stop   stop
@@ -90,7 +91,9 @@ def _allowed(safety: Safety, failure: BaseException, limits: RetryLimits) -> int
 def may_resend(safety: Safety, failure: BaseException) -> bool:
     """Whether sending the call again cannot do its work twice, and may do it at all."""
     match failure:
-        case errors.RateLimitError() | errors.NotSentError():
+        case errors.RateLimitError():
+            return failure.action is None or failure.retry_after is not None
+        case errors.NotSentError():
             return True
         case errors.ServerError():
             return safety is not Safety.WRITE and failure.status in _PASSING

@@ -194,7 +194,8 @@ class ThriceEach(httpx.AsyncBaseTransport):
 
 
 async def test_200_calls_at_once_share_one_policy_and_all_get_through(sandbox: Sandbox, clock: ManualClock) -> None:
-    transport, policy = ThriceEach(sandbox), RetryPolicy(wait=wait_fixed(2), stop=stop_after_attempt(3))
+    transport = ThriceEach(sandbox)
+    policy = RetryPolicy(wait=wait_fixed(2), stop=stop_after_attempt(3), budget=None)
     answers: Counter[int] = Counter()
     async with connect(sandbox, clock=clock, transport=transport, retry=policy, deadline=10_000) as client:
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from tallyfy_async import (
@@ -159,6 +160,37 @@ async def test_row_76_upper_bound_of_sends(retries: int) -> None:
                 await me(tallyfy)
         assert sandbox.stats.by_operation["get_me"] == retries + 2, "one for the 401, and the attempts"
         assert refreshes(sandbox) == 1
+
+
+class _Slow(httpx.AsyncBaseTransport):
+    """Answers as it is told; a token lives for an hour, and some replies take longer than that."""
+
+    def __init__(self, clock: ManualClock, *answers: tuple[int, float]) -> None:
+        self.clock, self.answers, self.tokens = clock, [*answers], 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/oauth/token"):
+            self.tokens += 1
+            token = {"access_token": f"t{self.tokens}", "refresh_token": "r", "expires_in": 3600}
+            return httpx.Response(200, json={**token, "token_type": "Bearer"})
+        status, seconds = self.answers.pop(0)
+        self.clock.advance(seconds)
+        return httpx.Response(status, json={"data": {"id": 1, "email": "ada@example.com"}})
+
+
+@pytest.mark.parametrize(("taken", "status"), [(4000.0, 200), (0.0, 401)])
+async def test_row_76_a_token_that_ends_on_the_way_does_not_use_up_the_one_renewal(taken: float, status: int) -> None:
+    clock = ManualClock()
+    line = _Slow(clock, (401, 0.0), (503, 0.0), (401, taken), (200, 0.0))
+    grant = ClientCredentials(client_id="1", client_secret="s")
+    async with TallyfyClient(grant, transport=line, clock=clock, deadline=None, timeout=9999.0) as tallyfy:
+        if status == 200:
+            await tallyfy.request("GET", "/me")
+        else:
+            with pytest.raises(AuthenticationError):
+                await tallyfy.request("GET", "/me")
+    assert line.tokens == (3 if status == 200 else 2)
+    assert len(line.answers) == (0 if status == 200 else 1)
 
 
 async def test_row_77_retry_carries_the_new_token_and_the_callers_headers() -> None:
