@@ -234,6 +234,7 @@ class ClientConfig:
         """Headers of every API call, the token apart (seed 002)."""
         return (
             ("Accept", "application/json"),
+            ("Accept-Encoding", "gzip, deflate"),
             ("X-Tallyfy-Client", "APIClient"),
             ("User-Agent", user_agent(self.user_agent)),
             *self.headers.items(),

@@ -115,7 +115,7 @@ class LoopbackReceiver:
             raise ConfigurationError(msg) from None
         self._listener = listener = cast("SocketListener", bound.listeners[0])  # one address, one listener
         name = f"[{self.host}]" if ":" in self.host else self.host
-        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - not the one of Django
+        port = listener.extra(SocketAttribute.local_port)
         base = f"http://{name}" if port == 80 else f"http://{name}:{port}"
         self._desk = Desk(base=base, path=self.path, relays=self.flow == "implicit")
         return self

@@ -20,6 +20,7 @@ _OWN_HEADERS = frozenset(
         "authorization",
         "x-tallyfy-client",
         "accept",
+        "accept-encoding",
         "content-type",
         "content-length",
         "transfer-encoding",

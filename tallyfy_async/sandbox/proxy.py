@@ -153,7 +153,7 @@ class Proxy:
         """Listen and serve until cancelled; report the port."""
         listener = await anyio.create_tcp_listener(local_host=host, local_port=port)
         async with listener:
-            task_status.started(listener.extra(SocketAttribute.local_port))  # noqa: S610 - not Django
+            task_status.started(listener.extra(SocketAttribute.local_port))
             await listener.serve(self._client)
 
     async def _client(self, client: SocketStream) -> None:
@@ -215,7 +215,7 @@ def _cut(client: SocketStream, rule: Rule) -> bool:
     resets a connection whose last descriptor goes.
     """
     if rule.reset:
-        raw = client.extra(SocketAttribute.raw_socket)  # noqa: S610 - not Django
+        raw = client.extra(SocketAttribute.raw_socket)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         with socket.socket() as blank:
             os.dup2(blank.fileno(), raw.fileno(), inheritable=False)

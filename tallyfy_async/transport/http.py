@@ -6,8 +6,7 @@ import ssl
 import warnings
 from collections.abc import AsyncIterator
 from functools import partial
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import anyio
 import httpx
@@ -25,12 +24,17 @@ from tallyfy_async.transport.body import Body
 from tallyfy_async.transport.clock import Clock
 from tallyfy_async.transport.exchange import BrokenSourceError, Content, Incoming, Pieces, Progress, Request
 from tallyfy_async.transport.foreign import FOREIGN, quiet, translate
+from tallyfy_async.transport.hold import keep_hold
 from tallyfy_async.transport.incoming import HTTPIncoming
-from tallyfy_async.transport.pool import KEEPALIVE_EXPIRY, ConnectionPool, keep_hold, shared_ssl_context
+from tallyfy_async.transport.pool import KEEPALIVE_EXPIRY, ConnectionPool, shared_ssl_context
 from tallyfy_async.transport.shelter import run_in_child
 
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods that announce also a body that is empty (RFC 9110, section 8.6)."""
 
-def _warn_unless_verifying(context: ssl.SSLContext) -> None:
+
+def warn_unless_verifying(context: ssl.SSLContext) -> None:
+    """Warn of a TLS context that accepts any server."""
     if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
         warnings.warn(
             "ssl_context does not verify the server: anybody on the way can read the tokens", UserWarning, stacklevel=2
@@ -42,6 +46,28 @@ def _checked_proxy(proxy: str) -> httpx.Proxy:
     if not checked.url.host:
         raise ValueError
     return checked
+
+
+class _NoCookies(httpx.Cookies):
+    """Keeps none: one pool serves many users. To look for them is also the dearest step of a send by httpx."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+
+class _CookielessClient(httpx.AsyncClient):
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: Any) -> None:
+        del cookies
+        msg = "this client keeps no cookies"
+        raise AttributeError(msg)
+
+
+_NO_COOKIES = _NoCookies()
 
 
 def asgi_transport(app: Any) -> httpx.AsyncBaseTransport:
@@ -63,16 +89,15 @@ def build_client(
     environment (proxy variables) counts only with ``trust_env``. Raises ConfigurationError for an unusable proxy.
     """
     if ssl_context is not None:
-        _warn_unless_verifying(ssl_context)
+        warn_unless_verifying(ssl_context)
     own_pool = transport is None and proxy is None and not trust_env
     try:
-        client = httpx.AsyncClient(
+        client = _CookielessClient(
             transport=ConnectionPool(ssl_context) if own_pool else transport,
             verify=(ssl_context or shared_ssl_context()) if transport is None and not own_pool else True,
             proxy=None if proxy is None else _checked_proxy(proxy),
             trust_env=trust_env,
             follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             limits=httpx.Limits(
                 max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEPALIVE_EXPIRY
             ),
@@ -80,9 +105,31 @@ def build_client(
     except (httpx.InvalidURL, ValueError, ImportError):
         msg = "proxy must be a URL such as http://proxy.example:3128 (socks5 needs the package socksio)"
         raise ConfigurationError(msg) from None
-    if transport is None:
-        keep_hold(client)
+    keep_hold(client)
     return client
+
+
+@define(eq=False)
+class _Heads:
+    """The headers that were sent last, ready to be sent again: most calls have the same as the one before."""
+
+    _given: tuple[bytes, tuple[tuple[str, str], ...]] = field(default=(b"", ()), init=False, repr=False)
+    _made: httpx.Headers = field(factory=httpx.Headers, init=False, repr=False)
+
+    def of(self, headers: tuple[tuple[str, str], ...], url: httpx.URL) -> httpx.Headers:
+        host = url.netloc
+        if self._given != (host, headers):
+            self._made = httpx.Headers([("Host", host.decode("ascii")), *headers])
+            self._given = host, headers
+        return self._made
+
+
+def _framing(request: Request) -> tuple[str, str] | None:
+    content = request.content
+    if content is None:
+        return ("Content-Length", "0") if request.method in _WITH_BODY else None
+    length = len(content) if isinstance(content, bytes) else content.length
+    return ("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length))
 
 
 @frozen(kw_only=True)
@@ -101,6 +148,7 @@ class HTTPTransport:
     clock: Clock = field(repr=False)
     origins: tuple[str, ...]
     owned: bool = True
+    _heads: _Heads = field(factory=_Heads, init=False, repr=False, eq=False)
 
     async def exchange(self, request: Request, progress: Progress | None = None) -> Reply:
         """Send one request and read its reply to the end, all in a child task; return the reply, whatever its status.
@@ -110,10 +158,8 @@ class HTTPTransport:
         and whatever the source of an upload raises.
         """
         self._check_origin(request)
-        started = self.clock.monotonic()
         with self.clock.timeout(request.timeouts.attempt) as scope:
-            reply = await run_in_child(partial(self._send, request, progress))
-            return evolve(reply, elapsed=self.clock.monotonic() - started)
+            return await run_in_child(partial(self._send, request, progress))
         if scope.cancelled_caught:
             raise _timed_out(request, progress)
         raise AssertionError  # pragma: no cover - a scope swallows nothing but its own cancellation
@@ -125,7 +171,6 @@ class HTTPTransport:
         ``exchange`` raises; DecodeError at once where the body is announced to be above ``max_bytes``.
         """
         self._check_origin(request)
-        started = self.clock.monotonic()
         with self.clock.timeout(request.timeouts.attempt) as scope:
             opened: list[HTTPIncoming] = []
             try:
@@ -135,7 +180,7 @@ class HTTPTransport:
                 for incoming in opened:
                     await incoming.aclose()
                 raise
-            return evolve(reply, elapsed=self.clock.monotonic() - started), opened[0] if opened else None
+            return reply, opened[0] if opened else None
         if scope.cancelled_caught:
             raise _timed_out(request, None)
         raise AssertionError  # pragma: no cover - as above
@@ -155,13 +200,13 @@ class HTTPTransport:
             raise ConfigurationError(msg)
 
     async def _send(self, request: Request, progress: Progress | None) -> Reply:
-        body = _Body(request.content)
+        body, started = _Body(request.content), self.clock.monotonic()
         try:
             response = await self.client.send(
                 self._prepare(request, body, progress), stream=True, auth=None, follow_redirects=False
             )
             try:
-                return _reply(response, await _read(response, request.max_bytes))
+                return self._reply(response, await _read(response, request.max_bytes), started)
             finally:
                 await response.aclose()
         except FOREIGN as error:
@@ -173,15 +218,16 @@ class HTTPTransport:
         raise failure
 
     async def _open(self, request: Request, opened: list[HTTPIncoming]) -> Reply:
+        started = self.clock.monotonic()
         try:
             raw = self._prepare(request, _Body(request.content), None)
             response = await self.client.send(raw, stream=True, auth=None, follow_redirects=False)
             if response.is_success:
                 opened.append(incoming := HTTPIncoming(self, response, request))
                 incoming.check_size()
-                return _reply(response, b"")
+                return self._reply(response, b"", started)
             try:
-                return _reply(response, await _read(response, request.max_bytes))
+                return self._reply(response, await _read(response, request.max_bytes), started)
             finally:
                 await response.aclose()
         except FOREIGN as error:
@@ -201,14 +247,27 @@ class HTTPTransport:
         if progress is not None:
             progress.begun = True
             extensions["trace"] = progress.trace
-        headers, content = request.headers, request.content
-        if content is not None and not isinstance(content, bytes):
-            length = content.length
-            framing = ("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length))
-            headers, content = (*headers, framing), None
-        raw = httpx.Request(request.method, request.url, headers=headers, content=content, extensions=extensions)
-        raw.stream = body
+        url, content = httpx.URL(request.url), request.content
+        framing = _framing(request)
+        headers = self._heads.of(request.headers if framing is None else (*request.headers, framing), url)
+        # With its stream and its Host given, httpx has nothing to find out by itself, which would take long.
+        if content is None or isinstance(content, bytes):
+            stream: httpx.AsyncByteStream = httpx.ByteStream(content or b"")
+        else:
+            stream = body
+        raw = httpx.Request(request.method, url, headers=headers, stream=stream, extensions=extensions)
+        if stream is not body:
+            raw.read()  # for transports and hooks of the user that look at the content
+            raw.stream = body
         return raw
+
+    def _reply(self, response: httpx.Response, content: bytes, started: float) -> Reply:
+        return Reply(
+            status=response.status_code,
+            headers=Headers.of_raw(response.headers.raw),
+            content=content,
+            elapsed=self.clock.monotonic() - started,
+        )
 
 
 class _Body(httpx.AsyncByteStream):
@@ -220,7 +279,7 @@ class _Body(httpx.AsyncByteStream):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         if self._content is None or isinstance(self._content, bytes):
-            return _Once(self._content or b"")
+            return _Once(self._content)
         self._pieces = self._content.pieces()
         return self._pieces
 
@@ -240,22 +299,24 @@ class _Once(AsyncIterator[bytes]):
         return content
 
 
-def _reply(response: httpx.Response, content: bytes) -> Reply:
-    return Reply(status=response.status_code, headers=Headers(response.headers.multi_items()), content=content)
-
-
 async def _read(response: httpx.Response, limit: int) -> bytes:
     if response.is_stream_consumed:  # a transport of tests answered with a body that httpx has read already
         body = Body(limit, "")
         body.take(response.content)
         return body.whole()
-    body = Body(limit, response.headers.get("Content-Encoding", ""))
-    with anyio.CancelScope() as scope:
-        # Not aiter_bytes, which unpacks a small piece into whatever it likes.
-        async for piece in response.aiter_raw():
-            if not body.take(piece):
-                scope.cancel()  # ends httpx's nested generators from within; leaving the loop would abandon them
-        piece = b""
+    coding = response.headers.get("Content-Encoding", "")
+    length = response.headers.get("Content-Length", "")
+    body, stream = Body(limit, coding), cast("httpx.AsyncByteStream", response.stream)
+    # Not aiter_bytes, which unpacks a small piece into whatever it likes.
+    if not coding and length.isascii() and length.isdigit() and int(length) <= limit:
+        async for piece in stream:
+            body.take(piece)
+    else:
+        with anyio.CancelScope() as scope:
+            async for piece in stream:
+                if not body.take(piece):
+                    scope.cancel()  # ends nested generators from within; leaving the loop would abandon them
+    piece = b""
     return body.whole()
 
 

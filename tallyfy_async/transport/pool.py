@@ -9,7 +9,8 @@ there are never more than exchanges were under way at once.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections import deque
+from collections.abc import AsyncIterator
 from functools import cache
 from types import TracebackType
 from typing import Any, Self, cast
@@ -17,14 +18,16 @@ from typing import Any, Self, cast
 import anyio
 import httpcore
 import httpx
-from anyio.lowlevel import checkpoint_if_cancelled
 from attrs import define, field
 
-from tallyfy_async.transport.duplex import DuplexStream
+from tallyfy_async.transport.sockets import SocketBackend
 
 # Below the 5 s after which common servers close an idle connection: a write on a connection that the server is just
 # closing has an unknown outcome.
 KEEPALIVE_EXPIRY = 4.0
+
+_Place = tuple[bytes, bytes, int | None]
+"""Scheme, host and port of a server."""
 
 _ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
     httpcore.ConnectTimeout: httpx.ConnectTimeout,
@@ -72,8 +75,8 @@ class ConnectionPool(httpx.AsyncBaseTransport):
 
     def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
         self._ssl_context = ssl_context
-        self._backend = _Backend()
-        self._idle: dict[str, list[httpcore.AsyncHTTPConnection]] = {}
+        self._backend = SocketBackend()
+        self._idle: dict[_Place, deque[httpcore.AsyncHTTPConnection]] = {}
         self._busy: set[httpcore.AsyncHTTPConnection] = set()
         self._closed = False
 
@@ -94,8 +97,9 @@ class ConnectionPool(httpx.AsyncBaseTransport):
         """Send a request on an idle connection, or on a new one; see httpx.AsyncBaseTransport."""
         with _mapped:
             core = _core_request(request)
+            place = core.url.scheme, core.url.host, core.url.port
             while True:
-                connection = await self._take(core.url.origin)
+                connection = await self._take(place, core)
                 try:
                     response = await connection.handle_async_request(core)
                 except httpcore.ConnectionNotAvailable:  # closed by the server between the look and the use
@@ -107,7 +111,7 @@ class ConnectionPool(httpx.AsyncBaseTransport):
                     return httpx.Response(
                         status_code=response.status,
                         headers=response.headers,
-                        stream=_Body(self, connection, core.url.origin, response.stream),
+                        stream=_Body(self, connection, place, response.stream),
                         extensions=cast("Any", response).extensions,  # httpcore types it as half unknown
                     )
 
@@ -119,25 +123,26 @@ class ConnectionPool(httpx.AsyncBaseTransport):
         for connection in connections:
             await _close(connection)
 
-    async def release(self, connection: httpcore.AsyncHTTPConnection, origin: httpcore.Origin) -> None:
+    async def release(self, connection: httpcore.AsyncHTTPConnection, place: _Place) -> None:
         """Take a connection back whose exchange has ended, and close one that nobody has used for long."""
         if self._closed or not connection.is_idle():
             await self._drop(connection)
             return
         self._busy.discard(connection)
-        idle = self._idle.setdefault(str(origin), [])
+        idle = self._idle.setdefault(place, deque())
         idle.append(connection)
-        if idle[0].has_expired():
-            await _close(idle.pop(0))
+        if len(idle) > 1 and idle[0].has_expired():
+            await _close(idle.popleft())
 
-    async def _take(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
-        idle = self._idle.get(str(origin))
+    async def _take(self, place: _Place, request: httpcore.Request) -> httpcore.AsyncHTTPConnection:
+        idle = self._idle.get(place)
         while idle:
             connection = idle.pop()
             if not connection.has_expired():
                 self._busy.add(connection)
                 return connection
             await _close(connection)
+        origin = request.url.origin
         connection = httpcore.AsyncHTTPConnection(
             origin,
             ssl_context=self._ssl_context or (shared_ssl_context() if origin.scheme == b"https" else None),
@@ -171,7 +176,7 @@ class _Body(httpx.AsyncByteStream):
 
     _pool: ConnectionPool
     _connection: httpcore.AsyncHTTPConnection
-    _origin: httpcore.Origin
+    _place: _Place
     _stream: Any  # httpcore names its type in no public place
     _chunks: AsyncIterator[bytes] | None = field(default=None, init=False)
     _released: bool = field(default=False, init=False)
@@ -189,50 +194,7 @@ class _Body(httpx.AsyncByteStream):
         if self._released:
             return
         self._released = True
-        with anyio.CancelScope(shield=True):
-            try:
-                await self._stream.aclose()
-            finally:
-                await self._pool.release(self._connection, self._origin)
-
-
-class _Backend(httpcore.AsyncNetworkBackend):
-    """anyio's sockets, for asyncio and trio; unlike httpcore's, they are not forgotten when a cancellation strikes."""
-
-    def __init__(self) -> None:
-        # httpcore names the class under a condition that type checkers cannot see through.
-        self._inner: httpcore.AsyncNetworkBackend = cast("Any", httpcore).AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        stream = DuplexStream(await self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
         try:
-            await checkpoint_if_cancelled()
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await stream.aclose()
-            raise
-        return stream
-
-    async def sleep(self, seconds: float) -> None:
-        await self._inner.sleep(seconds)
-
-
-def keep_hold(client: httpx.AsyncClient) -> None:
-    """Give httpx's own pools, which serve where proxies may be in between, the sockets of ours.
-
-    httpcore 1.0.9 forgets a connection, and its slot in the pool for good, where a request is cancelled between the end
-    of connecting and its first step, and leaves the descriptor open where a TLS handshake is cancelled. Our sockets let
-    a cancellation strike before they are handed over, and are closed then. httpx has no seam for this, so it reaches
-    into its transports; what is none of httpx's is left alone.
-    """
-    for transport in (vars(client)["_transport"], *vars(client)["_mounts"].values()):
-        pool = vars(transport).get("_pool") if isinstance(transport, httpx.AsyncHTTPTransport) else None
-        if isinstance(pool, httpcore.AsyncConnectionPool):
-            vars(pool)["_network_backend"] = _Backend()
+            await self._stream.aclose()
+        finally:
+            await self._pool.release(self._connection, self._place)

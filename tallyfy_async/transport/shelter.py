@@ -27,17 +27,18 @@ T = TypeVar("T")
 class _Result(Generic[T]):
     value: T | None = None
     error: BaseException | None = None
-    done: bool = False
 
-    async def run(self, work: Callable[[], Awaitable[T]], *, shield: bool) -> None:
-        with anyio.CancelScope(shield=shield):
-            try:
-                self.value = await work()
-            except anyio.get_cancelled_exc_class():
-                raise
-            except BaseException as error:  # noqa: BLE001 - handed to the parent, which raises it bare
-                self.error = error
-            self.done = True
+    async def run(self, work: Callable[[], Awaitable[T]]) -> None:
+        try:
+            self.value = await work()
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # noqa: BLE001 - handed to the parent, which raises it bare
+            self.error = error
+
+    async def run_shielded(self, work: Callable[[], Awaitable[T]]) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.run(work)
 
     def take(self) -> T:
         error, self.error = self.error, None
@@ -57,12 +58,8 @@ async def run_in_child(work: Callable[[], Awaitable[T]], *, shield: bool = False
     """
     result: _Result[T] = _Result()
     async with anyio.create_task_group() as group:
-        group.start_soon(_start, result, work, shield)
+        group.start_soon(result.run_shielded if shield else result.run, work)
     return result.take()
-
-
-async def _start(result: _Result[Any], work: Callable[[], Awaitable[Any]], shield: bool) -> None:
-    await result.run(work, shield=shield)
 
 
 class Children:

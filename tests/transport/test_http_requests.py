@@ -58,6 +58,7 @@ async def test_writes_say_that_they_are_json_with_and_without_a_body(body: objec
         assert received.headers["authorization"] == f"Bearer {sandbox.credentials.personal_token}"
         assert received.headers["x-tallyfy-client"] == "APIClient"
         assert received.headers["accept"] == "application/json"
+        assert received.headers["accept-encoding"] == "gzip, deflate"
     assert len(sandbox.stats.received) == 4
 
 
@@ -84,7 +85,17 @@ async def test_headers_of_the_client_and_of_the_call_are_added() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Authorization", "x-tallyfy-client", "ACCEPT", "Content-Type", "Content-Length", "Cookie", "Host"]
+    "name",
+    [
+        "Authorization",
+        "x-tallyfy-client",
+        "ACCEPT",
+        "Content-Type",
+        "Content-Length",
+        "Cookie",
+        "Host",
+        "Accept-Encoding",
+    ],
 )
 def test_the_clients_own_headers_cannot_be_replaced(name: str) -> None:
     with pytest.raises(ConfigurationError, match="is set by the client"):
@@ -121,6 +132,8 @@ async def test_no_cookie_is_kept() -> None:
         for _ in range(3):
             await client.me.get()
         assert not http_of(client).cookies.jar
+        with pytest.raises(AttributeError, match="keeps no cookies"):
+            http_of(client).cookies = {"session": "42"}
     assert not [received for received in sandbox.stats.received if "cookie" in received.headers]
 
 
