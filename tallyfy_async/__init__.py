@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from tallyfy_async.protocol.scopes import Scope
     from tallyfy_async.registry import operations
     from tallyfy_async.telemetry import AttemptRecord, Hooks, TokenRecord
+    from tallyfy_async.transport.aiohttp import aiohttp_transport
     from tallyfy_async.transport.exchange import Timeouts
     from tallyfy_async.transport.limiter import RateLimit
 else:
@@ -113,6 +114,7 @@ else:
         "protocol.scopes": ("Scope",),
         "registry": ("operations",),
         "telemetry": ("AttemptRecord", "Hooks", "TokenRecord"),
+        "transport.aiohttp": ("aiohttp_transport",),
         "transport.exchange": ("Timeouts",),
         "transport.limiter": ("RateLimit",),
     }
@@ -219,6 +221,7 @@ __all__ = [
     "WebhookError",
     "Where",
     "__version__",
+    "aiohttp_transport",
     "bulk",
     "generate_key",
     "mention",

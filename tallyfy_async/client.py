@@ -78,8 +78,9 @@ class TallyfyClient:
         proxy: URL of a proxy.
         ssl_context: a TLS context; it should verify.
         trust_env: take proxies from the environment.
-        http_client: an ``httpx.AsyncClient`` to use; it stays yours to close.
-        transport: an httpx transport to use instead of the own one.
+        http_client: an ``httpx.AsyncClient`` to use; it stays yours to close. Where its connections are httpx's own,
+            new ones are made by this package, so that they survive cancellation.
+        transport: an httpx transport to use instead of the own one; it is closed with the client.
         clock: time and chance, for tests.
         check_scopes: refuse a write that the token's scopes do not allow before it is sent (seed 000).
         allow_unverified: call operations whose existence is only inferred without a warning.
@@ -328,7 +329,8 @@ class TallyfyClient:
 
 
 def _open_transport(config: ClientConfig) -> Transport:
-    from tallyfy_async.transport.http import HTTPTransport, build_client  # noqa: PLC0415 - lazy, see DeferredTransport
+    from tallyfy_async.transport.hold import keep_hold  # noqa: PLC0415 - lazy, see DeferredTransport
+    from tallyfy_async.transport.http import HTTPTransport, build_client  # noqa: PLC0415 - as above
 
     client = config.http_client or build_client(
         connections=config.max_connections + TOKEN_CONNECTIONS,
@@ -338,6 +340,8 @@ def _open_transport(config: ClientConfig) -> Transport:
         transport=config.transport,
     )
     owned = config.http_client is None
+    if not owned:
+        keep_hold(client)
     return HTTPTransport(client=client, clock=config.clock, origins=config.origins, owned=owned)
 
 
