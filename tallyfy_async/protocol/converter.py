@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from tallyfy_async.errors import ConfigurationError, DecodeError
 from tallyfy_async.protocol import reading, scalars, writing
 from tallyfy_async.protocol.kinds import UNSET, Id, Include, Item, MemberId, Moment, Remedy, Unset
+from tallyfy_async.protocol.shapes import SURPRISES
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -59,8 +60,13 @@ def structure(payload: Any, kind: Any, *, path: str = "body") -> Any:
     ``path`` is where the payload stands in the reply. Raises DecodeError, and nothing else, for whatever does not
     fit; its path goes on from ``path`` (``data[3].progress.percent``), its message names types only.
     """
+    read = responses().get_structure_hook(kind)
     try:
-        return responses().get_structure_hook(kind)(payload, kind)
+        return read(payload, None)
+    except (*SURPRISES, RecursionError):
+        pass  # read again, in the way that tells where the payload does not fit
+    try:
+        return read(payload, True)
     except scalars.MismatchError as error:
         where, expected, got = path + "".join(reversed(error.trail)), error.expected, error.got
     except RecursionError:

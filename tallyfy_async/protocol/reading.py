@@ -1,4 +1,10 @@
-"""Hooks that read replies: decoded JSON into attrs classes and back. Used through :mod:`.converter`."""
+"""Hooks that read replies: decoded JSON into attrs classes and back. Used through :mod:`.converter`.
+
+A hook takes a value and ``exact``. Without it models are read by compiled functions, which end at the first surprise
+with an error that tells nothing; with it they are read key by key, and the error collects its way up. Only
+:func:`.converter.structure` turns from one to the other, for the whole payload: a hook that tried both would make the
+time for an error grow exponentially with its depth.
+"""
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
@@ -14,12 +20,13 @@ from tallyfy_async.protocol.scalars import (
     SCALARS,
     MismatchError,
     Reader,
+    is_object,
     read_any,
     read_no_object,
     read_number_id,
     read_text_id,
 )
-from tallyfy_async.protocol.shapes import Part, Shapes, UnexpectedError
+from tallyfy_async.protocol.shapes import Part, Shapes
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -75,27 +82,19 @@ def _reader(converter: "Converter", kind: Any) -> Reader:
     return hook
 
 
-def _items(read: Reader, values: Iterable[Any]) -> list[Any]:
-    try:
-        return [read(value, None) for value in values]
-    except MismatchError:
-        pass
-    return _items_until_failure(read, values)
+def _items(read: Reader, values: Iterable[Any], exact: Any) -> list[Any]:
+    return _items_until_failure(read, values) if exact else [read(value, None) for value in values]
 
 
 def _items_until_failure(read: Reader, values: Iterable[Any]) -> list[Any]:
     items: list[Any] = []
     try:
         for value in values:
-            items.append(read(value, None))  # noqa: PERF401 - the length tells where it failed
+            items.append(read(value, True))  # noqa: PERF401 - the length tells where it failed
     except MismatchError as error:
         error.trail.append(f"[{len(items)}]")
         raise
     return items
-
-
-def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
-    return type(value) is dict
 
 
 def _is_array_value(value: Any) -> TypeGuard[list[Any]]:
@@ -105,13 +104,13 @@ def _is_array_value(value: Any) -> TypeGuard[list[Any]]:
 def _array_reader(converter: "Converter", kind: Any) -> Reader:
     as_list = get_origin(kind) is list
     read_item = _reader(converter, get_args(kind)[0])
-    if bare_key(get_args(kind)[0]) and not as_list:
-        return _bare_array_reader(read_item, converter, get_args(kind)[0])
+    shapes = _shapes_of(read_item)
+    read_items = functools.partial(_items, read_item) if shapes is None else _models_reader(shapes)
 
-    def read(value: Any, _: Any) -> Any:
+    def read(value: Any, exact: Any) -> Any:
         given = _json_type(value)
         if given is list or value == {}:
-            items = _items(read_item, value) if value else []
+            items = read_items(value, exact) if value else []
             return items if as_list else tuple(items)
         expected = "list"
         raise MismatchError(expected, value)
@@ -119,26 +118,23 @@ def _array_reader(converter: "Converter", kind: Any) -> Reader:
     return read
 
 
-def _bare_array_reader(read_item: Reader, converter: "Converter", kind: Any) -> Reader:
-    """Return the hook of a list of references, which mostly come bare."""
-    shapes, bare = Shapes(kind, functools.partial(_parts, converter, kind)), bare_key(kind) or ""
-    read_each: Callable[[list[Any]], Any] | None = None
+def _shapes_of(read: Reader) -> Shapes | None:
+    """Return the shapes behind the hook of a model; None behind any other, such as a hook of the user's own."""
+    found: Shapes | None = getattr(read, "shapes", None)
+    return found
 
-    def read(value: Any, _: Any) -> Any:
-        nonlocal read_each
-        given = _json_type(value)
-        if not value and given in {list, dict}:
-            return ()
-        if given is not list:
-            expected = "list"
-            raise MismatchError(expected, value)
-        if type(value[0]) is not dict:
-            read_each = read_each or shapes.each(bare)
-            try:
-                return read_each(value)
-            except (MismatchError, UnexpectedError, ValueError):
-                pass  # read again below, as above
-        return tuple(_items(read_item, value))
+
+def _models_reader(shapes: Shapes) -> Callable[[list[Any], Any], list[Any]]:
+    """Return what reads a list of models at a stroke, once its first one's shape is known."""
+    readers, bare = shapes.readers, shapes.bare
+
+    def read(values: list[Any], exact: Any) -> list[Any]:
+        if not exact:
+            first = values[0]
+            reader = readers.get(tuple(first) if is_object(first) else bare)
+            if reader is not None:
+                return reader(values)
+        return _items(shapes.one, values, exact)
 
     return read
 
@@ -146,21 +142,21 @@ def _bare_array_reader(read_item: Reader, converter: "Converter", kind: Any) -> 
 def _include_reader(converter: "Converter", kind: Any) -> Reader:
     read_array = _array_reader(converter, kind)
 
-    def read(value: Any, _: Any) -> Any:
+    def read(value: Any, exact: Any) -> Any:
         if _is_array_value(value) or value == {}:
-            return Include(read_array(value, None))
-        if not _is_object(value) or "data" not in value:
+            return Include(read_array(value, exact))
+        if not is_object(value) or "data" not in value:
             expected = "list"
             raise MismatchError(expected, value)
         wrapper = {key: rest for key, rest in value.items() if key != "data"}
-        return Include(() if value["data"] is None else _within_data(read_array, value), wrapper=wrapper)
+        return Include(() if value["data"] is None else _within_data(read_array, value, exact), wrapper=wrapper)
 
     return read
 
 
-def _within_data(read: Reader, wrapper: dict[str, Any]) -> Any:
+def _within_data(read: Reader, wrapper: dict[str, Any], exact: Any) -> Any:
     try:
-        return read(wrapper["data"], None)
+        return read(wrapper["data"], exact)
     except MismatchError as error:
         error.trail.append(".data")
         raise
@@ -169,10 +165,10 @@ def _within_data(read: Reader, wrapper: dict[str, Any]) -> Any:
 def _item_reader(converter: "Converter", kind: Any) -> Reader:
     inner = _reader(converter, get_args(kind)[0])
 
-    def read(value: Any, _: Any) -> Any:
-        if _is_object(value) and "data" in value and value.keys() <= {"data", "meta"}:
-            return _within_data(inner, value)
-        return inner(value, None)
+    def read(value: Any, exact: Any) -> Any:
+        if is_object(value) and "data" in value and value.keys() <= {"data", "meta"}:
+            return _within_data(inner, value, exact)
+        return inner(value, exact)
 
     return read
 
@@ -181,14 +177,14 @@ def _map_reader(converter: "Converter", kind: Any) -> Reader:
     of_any = get_args(kind)[1] is Any
     read_item = _reader(converter, get_args(kind)[1])
 
-    def read(value: Any, _: Any) -> Any:
+    def read(value: Any, exact: Any) -> Any:
         if value == [] and type(value) is list:
             return {}
-        if not _is_object(value):
+        if not is_object(value):
             expected = "dict"
             raise MismatchError(expected, value)
         # The keys of a map may be data, so a path does not name them.
-        return value if of_any else dict(zip(value, _items(read_item, value.values()), strict=True))
+        return value if of_any else dict(zip(value, _items(read_item, value.values(), exact), strict=True))
 
     return read
 
@@ -196,7 +192,7 @@ def _map_reader(converter: "Converter", kind: Any) -> Reader:
 _OTHERS: tuple[Any, ...] = (str, int, float, bool, list, dict)
 
 
-def _shapes(kind: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+def _json_types(kind: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Return the JSON types that are a kind's own, and those that it takes through a hook."""
     if get_origin(kind) is Annotated:
         return ((str,), (int,)) if get_args(kind)[0] is str else ((int,), (str,))
@@ -212,7 +208,7 @@ def _shapes(kind: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
 
 def _union_reader(converter: "Converter", kind: Any) -> Reader:
     optional = NoneType in get_args(kind)
-    members = [(member, _shapes(member)) for member in get_args(kind) if member is not NoneType]
+    members = [(member, _json_types(member)) for member in _members(kind)]
     table: dict[Any, Reader] = {NoneType: read_any} if optional else {}
     for turn in (0, 1):
         for member, shapes in members:
@@ -222,25 +218,38 @@ def _union_reader(converter: "Converter", kind: Any) -> Reader:
                 table.setdefault(shape, read_no_object if no_object else hook)
     expected = " or ".join(sorted({shape.__name__ for _, shapes in members for shape in shapes[0]}))
 
-    def read(value: Any, _: Any) -> Any:
+    def read(value: Any, exact: Any) -> Any:
         hook = table.get(type(value))
         if hook is None:
             raise MismatchError(expected, value)
-        return hook(value, None)
+        return hook(value, exact)
 
     return read
 
 
 def _field_reader(converter: "Converter", kind: Any) -> Reader:
     """Return the hook of a field whose null is handled already."""
-    members = [member for member in get_args(kind) if member is not NoneType] if is_union(kind) else []
+    members = _members(kind)
     plain = len(members) == 1 and not is_model(members[0])
     return _reader(converter, members[0] if plain else kind)
 
 
+def _members(kind: Any) -> list[Any]:
+    """Return what a union has beside None; another kind alone."""
+    return [member for member in get_args(kind) if member is not NoneType] if is_union(kind) else [kind]
+
+
+def _inside(converter: "Converter", kind: Any) -> tuple[Shapes | None, bool]:
+    """Return the shapes of the models that a field holds, and whether as a tuple of them."""
+    (only, *others) = _members(kind)
+    many = get_origin(only) is tuple
+    item = get_args(only)[0] if many else only
+    return (None if others or not is_model(item) else _shapes_of(_reader(converter, item))), many
+
+
 def _own_types(kind: Any) -> frozenset[Any]:
     """Return the JSON types that a field takes as they are, so that most values need no call; datetime for a moment."""
-    members = [member for member in get_args(kind) if member is not NoneType] if is_union(kind) else [kind]
+    members = _members(kind)
     owned = [_owned(member) for member in members]
     several = len(owned) > 1 and any(datetime in one for one in owned)  # a text would be taken for no moment
     return frozenset[Any]() if several or not all(owned) else frozenset[Any]().union(*owned)
@@ -268,25 +277,21 @@ def _as_object(value: Any, kind: Any) -> dict[str, Any]:
 
 
 def _model_reader(converter: "Converter", kind: Any) -> Reader:
-    shapes = Shapes(kind, functools.partial(_parts, converter, kind))
+    def read(value: Any, exact: Any) -> Any:
+        if not exact:
+            given = _json_type(value)
+            if given is dict:
+                reader = readers.get(tuple(value)) or shapes.met(value)
+            else:
+                reader = shapes.of_bare() if given in shapes.bare_types else None
+            if reader is not None:
+                return reader([value])[0]
+        payload: dict[str, Any] = value if is_object(value) else _as_object(value, kind)
+        return _read_model(kind, shapes.parts, payload, exact)
+
+    shapes = Shapes(kind, read, bare_key(kind), functools.partial(_parts, converter, kind))
     readers = shapes.readers
-    bare = bare_key(kind) or ""
-    bare_types = _own_types(get_type_hints(kind, include_extras=True)[bare]) if bare else frozenset[Any]()
-
-    def read(value: Any, _: Any) -> Any:
-        given = _json_type(value)
-        if given in bare_types:
-            return (readers.get(bare) or shapes.of((bare,), bare))(value)
-        payload: dict[str, Any] = value if given is dict else _as_object(value, kind)
-        keys = tuple(payload)
-        reader = readers.get(keys) or shapes.met(keys)
-        if reader is not None:
-            try:
-                return reader(*payload.values())
-            except (MismatchError, UnexpectedError, ValueError):
-                pass  # read again below, which tells where it failed
-        return _read_model(kind, shapes.parts, payload)
-
+    read.shapes = shapes  # type: ignore[attr-defined]  # so that the hooks around it find them
     return read
 
 
@@ -294,18 +299,19 @@ def _parts(converter: "Converter", kind: Any) -> dict[str, Part]:
     hints = get_type_hints(kind, include_extras=True)
     required = required_keys(kind)
     return {
-        field_key(field): Part(
-            name=field.name,
-            own=_own_types(hints[field.name]),
-            hook=_field_reader(converter, hints[field.name]),
-            required=field.name in required,
-        )
+        field_key(field): _part(converter, field.name, hints[field.name], required=field.name in required)
         for field in attrs.fields(kind)
         if field.name != "extra"
     }
 
 
-def _read_model(kind: Any, parts: Mapping[str, Part], payload: dict[str, Any]) -> Any:
+def _part(converter: "Converter", name: str, kind: Any, *, required: bool) -> Part:
+    inside, many = _inside(converter, kind)
+    hook = _field_reader(converter, kind)
+    return Part(name=name, own=_own_types(kind), hook=hook, required=required, inside=inside, many=many)
+
+
+def _read_model(kind: Any, parts: Mapping[str, Part], payload: dict[str, Any], exact: Any) -> Any:
     values: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     key = ""
@@ -315,7 +321,7 @@ def _read_model(kind: Any, parts: Mapping[str, Part], payload: dict[str, Any]) -
             if part is None:
                 extra[key] = given
             elif given is not None:
-                values[part.name] = given if type(given) in part.own else part.hook(given, None)
+                values[part.name] = given if type(given) in part.own else part.hook(given, exact)
     except MismatchError as error:
         error.trail.append(f".{key}")
         raise

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from tallyfy_async.protocol.dates import try_response
 
 Reader: TypeAlias = Callable[[Any, Any], Any]
+"""Takes a value and whether to go by the keys, slower, so that the error tells where the value stands.
+
+Anything true asks for that, so that cattrs, which hands a type over, gets the errors that can be explained.
+"""
 
 
 class MismatchError(Exception):
@@ -17,6 +21,11 @@ class MismatchError(Exception):
         self.expected = expected
         self.got = type(value).__name__
         self.trail: list[str] = []
+
+
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Tell whether this is a JSON object."""
+    return type(value) is dict
 
 
 def read_any(value: Any, _: Any) -> Any:
