@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cache
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_origin, get_type_hints
@@ -182,4 +182,8 @@ class Resource:
             return Page(items=items, number=number, pagination=found.pagination, fetch=fetch)
 
         plan(1)  # wrong arguments are told here, not at the first page
-        return Pager(fetch)
+        return self._pager(operation, fetch)
+
+    def _pager(self, operation: Operation, fetch: Callable[[int], Awaitable[Page[T]]]) -> Pager[T]:
+        limiter = self._engine.limiter
+        return Pager(fetch, name=operation.id, width=lambda: limiter.width)

@@ -147,7 +147,7 @@ class Search(Resource):
         words = {"search": text, "on": on, "tags": given.get("tags"), "per_page": given.get("per_page")}
         asked, options = {**_asked(words), **_filter(given.get("where"))}, given.get("options")
         Call.plan(SEARCH, self._values, query={**asked, "page": 1}, options=options)  # wrong arguments are told here
-        return Pager(self._fetcher(on, _KINDS[on], asked, options))
+        return self._pager(SEARCH, self._fetcher(on, _KINDS[on], asked, options))
 
     def _fetcher(
         self, name: str, kind: type[T], asked: Mapping[str, Any], options: RequestOptions | None

@@ -64,7 +64,7 @@ class Webhooks(Resource):
             items = tuple(structure(one, Watcher, path=f"data[{at}]") for at, one in enumerate(found.items))
             return Page(items=items, number=number, pagination=found.pagination, fetch=fetch)
 
-        return Pager(fetch)
+        return self._pager(LIST, fetch)
 
     async def add_watcher(self, user_id: int, *, webhook: str, options: RequestOptions | None = None) -> Watcher:
         """Subscribe a URL to every event of the organization; ``user_id`` is the caller's own.

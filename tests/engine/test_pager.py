@@ -87,10 +87,12 @@ async def test_collecting_asks_for_no_more_than_it_needs(limit: int | None, aske
 
 async def test_wrong_numbers_are_refused() -> None:
     shelf = Shelf(25, 10)
-    with pytest.raises(ConfigurationError, match="limit must be 0 or more"):
-        await shelf.pager.collect(-1)
-    with pytest.raises(ConfigurationError, match="concurrency must be at least 1"):
-        shelf.pager.prefetch(0)
+    for limit in (-1, 1.5, True, "10"):
+        with pytest.raises(ConfigurationError, match="limit must be a whole number of 0 or more"):
+            await shelf.pager.collect(limit)  # type: ignore[arg-type]
+    for concurrency in (0, -1, 2.0, True, "8"):
+        with pytest.raises(ConfigurationError, match="concurrency must be a whole number of at least 1, or None"):
+            shelf.pager.prefetch(concurrency)  # type: ignore[arg-type]
     assert shelf.asked == []
 
 

@@ -6,7 +6,8 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tallyfy_async import ConfigurationError, NotFoundError, Page, PaginationError, TransportError
+from tallyfy_async import ConfigurationError, NotFoundError, Page, Pager, PaginationError, TransportError
+from tallyfy_async.engine.prefetch import Lead
 from tallyfy_async.sandbox import Fault
 from tests.engine.pages import Shelf
 from tests.helpers import connect, small_sandbox
@@ -22,6 +23,7 @@ class SlowShelf(Shelf):
         self.gate = anyio.Event()
         if open_gate:
             self.gate.set()
+        self.steps = 0
         self.now = 0
         self.most = 0
 
@@ -29,7 +31,7 @@ class SlowShelf(Shelf):
         self.now += 1
         self.most = max(self.most, self.now)
         try:
-            for _ in range(number % 3 + 1):
+            for _ in range(number % 3 + 1 + self.steps):
                 await checkpoint()
             await self.gate.wait()
             return await super().fetch(number)
@@ -82,6 +84,145 @@ async def test_the_window_moves_only_as_items_are_taken() -> None:
             await anyio.wait_all_tasks_blocked()
             page = -(-taken // 10)
             assert sorted(shelf.asked) == [*range(1, page + 5)]
+
+
+class Tides(Shelf):
+    """Answers everything that was asked since the last tide at once."""
+
+    def __init__(self, total: int, size: int = 1) -> None:
+        super().__init__(total, size)
+        self.tide = anyio.Event()
+
+    async def fetch(self, number: int) -> Page[int]:
+        await self.tide.wait()
+        return await super().fetch(number)
+
+    async def turn(self) -> None:
+        """Answer, and let the reader read what came."""
+        await settle()
+        tide, self.tide = self.tide, anyio.Event()
+        tide.set()
+        await settle()
+
+
+async def settle() -> None:
+    """Let others do what they can without waiting; quicker than ``anyio.wait_all_tasks_blocked`` on asyncio."""
+    for _ in range(100):
+        await checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "pages", "tides"), [(1, 12, 12), (10, 100, 11), (20, 100, 6), (50, 100, 6), (None, 100, 6)]
+)
+async def test_a_fast_reader_has_the_whole_window_under_way_from_the_start(
+    concurrency: int | None, pages: int, tides: int
+) -> None:
+    shelf = Tides(pages)
+    seen: list[int] = []
+
+    async def read() -> None:
+        async with Pager(shelf.fetch, width=lambda: 20).prefetch(concurrency) as items:
+            seen.extend([item async for item in items])
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        for _ in range(tides):
+            assert seen == []
+            await shelf.turn()
+    assert seen == [*range(pages)]
+
+
+async def test_a_slow_reader_has_one_page_ahead() -> None:
+    shelf = SlowShelf(100, 1)
+    ahead: list[int] = []
+    async with shelf.pager.prefetch(8) as items:
+        for taken in range(1, 31):
+            await anext(items)
+            await settle()
+            ahead.append(max(shelf.asked) - taken)
+        assert ahead == [8] * 8 + [7, 6, 5, 4, 3, 2] + [1] * 16
+        assert [item async for item in items] == [*range(30, 100)]
+
+
+async def test_a_reader_that_becomes_fast_has_the_whole_window_again() -> None:
+    shelf = SlowShelf(100, 1)
+    async with shelf.pager.prefetch(8) as items:
+        for _ in range(20):
+            await anext(items)
+            await settle()
+        shelf.most, shelf.steps = 0, 50
+        assert [item async for item in items] == [*range(20, 100)]
+    assert shelf.most == 8
+
+
+class TestLead:
+    def test_it_begins_as_wide_as_it_may(self) -> None:
+        assert [Lead(lambda width=width: width).size for width in (1, 8, 20)] == [1, 8, 20]  # type: ignore[misc]
+
+    def test_it_gives_up_what_lay_ready_for_a_whole_round(self) -> None:
+        lead = Lead(lambda: 8)
+        for ready in (8, 7, 6, 5, 6, 7, 8):
+            lead.taken(ready, 8)
+            assert lead.size == 8
+        lead.taken(8, 8)
+        assert lead.size == 4
+
+    def test_a_wait_begins_a_new_round(self) -> None:
+        lead = Lead(lambda: 8)
+        for _ in range(5):
+            lead.taken(0, 8)
+            for _ in range(7):
+                lead.taken(7, 8)
+        assert lead.size == 8
+
+    def test_pages_given_up_and_not_read_yet_count_for_nothing(self) -> None:
+        lead = Lead(lambda: 8)
+        for _ in range(8):
+            lead.taken(6, 8)
+        for held in (7, 6, 5, 4):
+            lead.taken(held, held)
+            assert lead.size == 3
+        for _ in range(30):
+            lead.taken(1, 3)
+        assert lead.size == 3
+
+    def test_it_doubles_when_the_reader_waits(self) -> None:
+        lead = Lead(lambda: 10)
+        for _ in range(10):
+            lead.taken(10, 10)
+        sizes = [lead.size]
+        for _ in range(5):
+            lead.taken(0, 1)
+            sizes.append(lead.size)
+        assert sizes == [1, 2, 4, 8, 10, 10]
+
+    def test_it_follows_the_limiter_down_and_up(self) -> None:
+        width = 8
+        lead = Lead(lambda: width)
+        width = 2
+        assert lead.size == 2
+        lead.taken(0, 2)
+        width = 0
+        assert lead.size == 1
+        width = 8
+        assert lead.size == 8
+
+
+async def test_the_window_is_no_wider_than_the_clients_limiter() -> None:
+    sandbox = small_sandbox()
+    async with connect(sandbox, max_connections=5) as client:
+        pager = client.organization().tasks.list(per_page=10)
+        async with pager.prefetch(None) as items:
+            await anext(items)
+            await anyio.wait_all_tasks_blocked()
+            assert sandbox.stats.requests == 6
+            client._limiter.remain(2, began=client._limiter.clock.monotonic())
+            for _ in range(30):
+                await anext(items)
+            await anyio.wait_all_tasks_blocked()
+            assert sandbox.stats.requests == 6
+            assert len([task async for task in items]) > 100
+    assert sandbox.stats.max_concurrency <= 5
 
 
 async def test_leaving_early_ends_the_fetches_that_are_under_way() -> None:
