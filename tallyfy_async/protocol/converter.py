@@ -16,7 +16,8 @@ Words of closed lists are plain strings, so that a new word of the server is no 
 
 Writes (:func:`write`) check keyword arguments against a TypedDict and encode them; they refuse what they do not know.
 Both converters are built on first use and compile a class when it is first met. A faster hook for a class takes the
-place of the compiled one through ``responses().register_structure_hook(cls, hook)``.
+place of the compiled one through ``responses().register_structure_hook(cls, hook)``; what it raises for a value that
+does not fit ends in DecodeError. The package's readers call it with a flag of their own in place of the class.
 """
 
 import functools
@@ -71,6 +72,8 @@ def structure(payload: Any, kind: Any, *, path: str = "body") -> Any:
         where, expected, got = path + "".join(reversed(error.trail)), error.expected, error.got
     except RecursionError:
         where, expected, got = path, "less nesting", type(payload).__name__
+    except SURPRISES:  # of a hook of the user's own, whose words may show the value
+        where, expected, got = path, "what its structure hook takes", type(payload).__name__
     # Raised outside the handlers, so that no context keeps the payload alive or shows it.
     msg = f"{where}: expected {expected}, got {got}"
     raise DecodeError(msg, path=where)

@@ -106,6 +106,8 @@ class Shapes:
 
     def met(self, payload: dict[str, Any]) -> ManyReader | None:
         """Return the function for the keys of an object that has none yet; None where they did not come often."""
+        if len(payload) > _MOST_KEYS:
+            return None
         keys = tuple(payload)
         if keys not in self._seen and len(self._seen) >= _MOST_SHAPES:
             self._seen.clear()

@@ -330,6 +330,11 @@ def test_a_hook_of_ones_own_takes_the_place_of_the_compiled_one() -> None:
 
     responses().register_structure_hook(Own, lambda value, _: Own(id=f"own {value['id']}"))
     assert structure([{"id": "a"}], tuple[Own, ...]) == (Own(id="own a"),)
+    with pytest.raises(DecodeError) as caught:
+        structure([{"title": "x"}], tuple[Own, ...])
+    assert str(caught.value) == "body: expected what its structure hook takes, got list"
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert caught.value.path == "body"
 
 
 def test_importing_the_models_compiles_nothing() -> None:
