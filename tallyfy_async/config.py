@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import platform
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, cast
@@ -36,7 +36,7 @@ BASE_URL = "https://go.tallyfy.com/api"
 
 def user_agent(product: str | None) -> str:
     """Return the User-Agent header, the embedding product's own name first."""
-    own = f"tallyfy-async/{__version__} Python/{platform.python_version()}"
+    own = f"tallyfy-async/{__version__} Python/{'.'.join(map(str, sys.version_info[:3]))}"
     return f"{product} {own}" if product else own
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
+from functools import cache
 from typing import Any, TypeGuard
 
 from attrs import field, frozen
@@ -15,11 +16,6 @@ from tallyfy_async import errors
 from tallyfy_async.errors import APIError, DecodeError
 from tallyfy_async.protocol import limits
 from tallyfy_async.protocol.redaction import redact
-
-try:
-    import orjson
-except ImportError:  # the extra "speed"
-    orjson = None  # type: ignore[assignment]
 
 _MESSAGE_LIMIT = 500
 _BODY_LIMIT = 2000
@@ -113,12 +109,23 @@ def loads(content: bytes) -> Any:
 
     Raises ValueError or RecursionError.
     """
-    if orjson is not None:
+    fast = fast_loads()
+    if fast is not None:
         try:
-            return orjson.loads(content)
+            return fast(content)
         except ValueError:
             pass
     return json.loads(content)
+
+
+@cache
+def fast_loads() -> Callable[[bytes], Any] | None:
+    """Return orjson's decoder, None where the extra "speed" is not installed."""
+    try:
+        from orjson import loads as fast  # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    return fast
 
 
 def decode(reply: Reply) -> Any:

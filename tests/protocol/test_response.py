@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -369,7 +370,18 @@ def test_any_payload_is_an_envelope_or_a_decode_error(payload: Any) -> None:
             assert error.path in str(error)  # noqa: PT017 - either end is right
 
 
-@pytest.mark.parametrize("library", [None, orjson])
+@pytest.fixture(params=["orjson", "json"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        response.fast_loads.cache_clear()
+        if request.param == "json":
+            patch.setitem(sys.modules, "orjson", None)
+        assert (response.fast_loads() is None) == (request.param == "json")
+        yield
+    response.fast_loads.cache_clear()
+
+
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(
     ("content", "value"),
     [
@@ -380,10 +392,7 @@ def test_any_payload_is_an_envelope_or_a_decode_error(payload: Any) -> None:
         (b"[" * 100_000, None),
     ],
 )
-def test_json_reads_the_same_with_and_without_orjson(
-    monkeypatch: pytest.MonkeyPatch, library: Any, content: bytes, value: Any
-) -> None:
-    monkeypatch.setattr(response, "orjson", library)
+def test_json_reads_the_same_with_and_without_orjson(content: bytes, value: Any) -> None:
     reply = Reply(status=200, headers=Headers(()), content=content)
     if value is not None:
         assert decode(reply) == value
