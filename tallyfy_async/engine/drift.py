@@ -69,6 +69,7 @@ class Walk:
         number: the page that comes next.
         seen: items of the pages that were taken, each counted once.
         ended: whether the last page was taken.
+        moved: whether the page admitted last showed that rows had come, gone or changed places.
 
     """
 
@@ -77,6 +78,7 @@ class Walk:
     number: int = 1
     seen: int = 0
     ended: bool = False
+    moved: bool = field(default=False, init=False)
     _total: int | None = field(default=None, init=False)
     _fewest: int | None = field(default=None, init=False)
     _before: tuple[int | None, int | None] = field(default=(None, None), init=False)
@@ -99,19 +101,22 @@ class Walk:
         items = self._memory.fresh(page.items, ids)
         if past_the_end:  # the server gave its last page instead: nothing shows that items without an id are new
             items = tuple([item for item, id_ in zip(items, _ids(items), strict=True) if id_ is not None])
-        if signs := [*self._changes(page), *self._repeats(page, len(page) - len(items))]:
+        signs = [*self._changes(page), *self._repeats(page, len(page) - len(items))]
+        self.moved = bool(signs)
+        if signs:
             self._report(f"on page {asked} {' and '.join(signs)}")
         self._memory.add(ids)
         self._before = (page.total, page.total_pages)
         return page if len(items) == len(page) else evolve(page, items=items)
 
     def pass_by(self, page: Page[Any]) -> None:
-        """Count a page that was given out; raise PaginationError where the list ends short."""
+        """Count a page that was given out."""
         self.seen += len(page)
         self.number += 1
-        if page.has_next:
-            return
-        self.ended = True
+        self.ended = not page.has_next
+
+    def check_end(self) -> None:
+        """Raise PaginationError where the list ended short, and for drift where drift is to be raised."""
         if self._fewest is not None and self.seen < self._fewest:
             raise self._error(f"the list ended after {self.seen} of {self._total} items")
         if self._total is not None and self.seen != self._total:

@@ -34,13 +34,16 @@ class Pager(Generic[T]):
 
     ``await pager`` fetches the first page, each time anew. ``async for item in pager`` walks over all items, each time
     from the start; after an error, ``anext`` on the same iterator asks for the same page again, and items already given
-    do not come again. The walk raises PaginationError rather than end short.
+    do not come again. The walk raises PaginationError rather than end short, and again at every ``anext`` after it. One
+    task walks: where another asks the same iterator for a page that the first is waiting for, it gets
+    ConfigurationError.
 
     A list may change while it is walked over. Every walk drops an item whose ``id`` came on one of the last pages (of
     4,000 items at least; items without an id always come). ``on_drift`` says what to do about that, and about a total
     that does not stay as it was: ``"dedupe"`` logs one warning and goes on, ``"raise"`` raises PaginationError. What
     was deleted in front of a walk moves items onto pages already read, so that they do not come: ``"raise"`` is for
-    those who must have all of them.
+    those who must have all of them. As many items put in as were deleted between two pages leave the total as it was,
+    which cannot be told from an order that is not stable: ``"dedupe"`` raises at the end then, for want of items.
     """
 
     _fetch: Callable[[int], Awaitable[Page[T]]]
@@ -82,8 +85,9 @@ class Pager(Generic[T]):
 
         ``concurrency`` is the most pages ahead, None for as many as the client's limiter lets run, which is the bound
         in any case. A reader slower than the fetches has fewer pages ahead, down to one. Lists whose number of pages
-        the server does not tell come one page ahead. Leaving the context ends the fetches that are under way. Raises
-        ConfigurationError below 1.
+        the server does not tell come one page ahead. Where the list is seen to change, the pages ahead are fetched
+        again. Leaving the context ends the fetches that are under way. Raises ConfigurationError below 1, and on
+        entering one context twice at a time.
         """
         if concurrency is not None and not _whole(concurrency, 1):
             msg = "concurrency must be a whole number of at least 1, or None"

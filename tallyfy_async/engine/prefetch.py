@@ -40,11 +40,19 @@ class _Slot(Generic[T]):
                 self.landed.set()
 
     def take(self) -> Page[T]:
-        if self.error is not None:
-            raise self.error
-        if self.page is None:
-            raise _ended()
-        return self.page
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+            if self.page is None:
+                raise _ended()
+            return self.page
+        finally:
+            del error  # or the traceback and this frame would keep each other alive
+
+    def give_up(self) -> None:
+        self.error = None  # its traceback holds this slot
+        self.scope.cancel()
 
 
 def _ended() -> ConfigurationError:
@@ -110,6 +118,8 @@ class Ahead(Pages[T]):
             raise
         self._lead.taken(ready, len(self._window))
         self._window.popleft()
+        if self._walk.moved:
+            self._empty()  # what was fetched before the rows moved leaves out what they pushed past it
         self._fill_window(page)
         return page
 
@@ -124,7 +134,7 @@ class Ahead(Pages[T]):
 
     def _empty(self) -> None:
         while self._window:
-            self._window.popleft().scope.cancel()
+            self._window.popleft().give_up()
 
     def _fill_window(self, page: Page[T]) -> None:
         if not page.has_next:
@@ -151,6 +161,9 @@ class Prefetch(Generic[T]):
     _children: Children = field(factory=Children, init=False)
 
     async def __aenter__(self) -> AsyncIterator[T]:
+        if self._children.open:
+            msg = "this prefetch is entered already"
+            raise ConfigurationError(msg)
         await self._children.__aenter__()
         return Items(Ahead(self._fetch, self._walk(), self._children, Lead(self._most)))
 

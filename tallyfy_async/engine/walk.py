@@ -14,26 +14,43 @@ from attrs import define, field
 
 from tallyfy_async.engine.drift import Walk
 from tallyfy_async.engine.page import Page
+from tallyfy_async.errors import ConfigurationError
 
 T = TypeVar("T")
 
 
 @define(eq=False)
 class Pages(AsyncIterator[Page[T]]):
-    """A walk page by page. After an error, the next ``anext`` asks for the same page again."""
+    """A walk page by page.
+
+    After an error, the next ``anext`` asks for the same page again; a list that ended short ends so each time. Raises
+    ConfigurationError where one task asks while another waits.
+    """
 
     _fetch: Callable[[int], Awaitable[Page[T]]]
     _walk: Walk
     _given: Page[T] | None = field(default=None, init=False)
+    _asked: bool = field(default=False, init=False)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Page[T]:
+        if self._asked:  # two answers to one question would overwrite each other
+            msg = "this walk is waiting for a page already: one task walks, and hands items to the others"
+            raise ConfigurationError(msg)
+        self._asked = True
+        try:
+            return await self._next()
+        finally:
+            self._asked = False
+
+    async def _next(self) -> Page[T]:
         if self._given is not None:
             page, self._given = self._given, None
             self._walk.pass_by(page)
         if self._walk.ended:
+            self._walk.check_end()
             raise StopAsyncIteration
         page = await self._turn(self._walk.number)
         self._given = page

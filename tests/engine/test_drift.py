@@ -60,6 +60,27 @@ class Moving:
         del self.rows[:count]
 
 
+class Backwards(Moving):
+    """Answers what is asked at once from the last page to the first."""
+
+    def __init__(self, rows: list[Row], size: int = 10) -> None:
+        super().__init__(rows, size, in_order=False)
+        self.under_way: set[int] = set()
+        self.turned = 0
+
+    async def fetch(self, number: int) -> Page[Row]:
+        self.under_way.add(number)
+        try:
+            for _ in range(10):  # until those behind have been asked too
+                await checkpoint()
+            while number + 1 in self.under_way:
+                await checkpoint()
+            self.turned += max(self.requests[-1:], default=0) > number
+            return await super().fetch(number)
+        finally:
+            self.under_way.discard(number)
+
+
 def rows(count: int) -> list[Row]:
     return [Row(number) for number in range(count)]
 
@@ -91,6 +112,33 @@ async def test_what_is_pushed_onto_a_later_page_comes_once(ahead: int | None, ca
     (warning,) = warnings_of(caplog)
     assert warning.startswith("list_rows: the list changed under the walk: on page 3 its total went from 60 to 63 and")
     assert "3 of 10 items had come before" in warning
+
+
+@pytest.mark.parametrize("ahead", [4, 8, 20])
+@pytest.mark.parametrize("every", [7, 25])
+async def test_what_is_pushed_past_pages_fetched_before_comes_too(ahead: int, every: int) -> None:
+    shelf = Backwards(rows(600))
+    for request in range(2, 4000, every):
+        shelf.before[request] = lambda request=request: shelf.put_in_front(f"new {request}")  # type: ignore[misc]
+    seen = await walk(shelf.pager, ahead, [])
+    assert [id_ for id_ in seen if isinstance(id_, int)] == [*range(600)]
+    assert shelf.turned > 20
+
+
+@pytest.mark.parametrize("ahead", [4, 8, 20])
+async def test_one_change_costs_one_window(ahead: int) -> None:
+    shelf = Moving(rows(600))
+    shelf.before[10] = lambda: shelf.put_in_front("a")
+    assert await walk(shelf.pager, ahead, []) == [*range(600)]
+    assert 61 <= len(shelf.requests) <= 61 + ahead
+
+
+async def test_pages_answered_backwards_are_fetched_once_where_nothing_moves(caplog: pytest.LogCaptureFixture) -> None:
+    shelf = Backwards(rows(600))
+    assert await walk(shelf.pager, 8, []) == [*range(600)]
+    assert sorted(shelf.requests) == [*range(1, 61)]
+    assert shelf.turned > 20
+    assert warnings_of(caplog) == []
 
 
 @Ways

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
-from tallyfy_async import ConfigurationError, DecodeError, Page, PaginationError, PermissionDeniedError
+from tallyfy_async import ConfigurationError, DecodeError, Page, Pager, PaginationError, PermissionDeniedError
 from tallyfy_async.sandbox import UNSET, Fault, Sandbox
 from tests.engine.pages import Shelf
 from tests.helpers import connect, small_sandbox
@@ -147,12 +149,57 @@ async def test_a_walk_that_would_end_short_is_an_error() -> None:
 
     walk = aiter(Shelf(25, 10, lie).pager)
     seen = [await anext(walk) for _ in range(25)]
-    with pytest.raises(PaginationError, match="ended after 25 of 26 items") as caught:
-        await anext(walk)
-    assert (caught.value.seen, caught.value.total) == (25, 26)
+    for _ in range(3):  # who tries again must not take the end for a clean one
+        with pytest.raises(PaginationError, match="ended after 25 of 26 items") as caught:
+            await anext(walk)
+        assert (caught.value.seen, caught.value.total) == (25, 26)
     assert seen == [*range(25)]
-    with pytest.raises(StopAsyncIteration):
-        await anext(walk)
+
+
+async def test_a_walk_that_ended_stays_ended() -> None:
+    shelf = Shelf(25, 10)
+    walk = aiter(shelf.pager)
+    assert [item async for item in walk] == [*range(25)]
+    for _ in range(3):
+        with pytest.raises(StopAsyncIteration):
+            await anext(walk)
+    assert shelf.asked == [1, 2, 3]
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_two_tasks_cannot_walk_at_once_and_nothing_is_lost(ahead: bool) -> None:
+    shelf = Shelf(200, 10)
+    gate = anyio.Event()
+    seen: list[int] = []
+    refused: list[str] = []
+
+    async def fetch(number: int) -> Page[int]:
+        await gate.wait()
+        return await shelf.fetch(number)
+
+    async def worker(items: AsyncIterator[int]) -> None:
+        try:
+            async for item in items:
+                seen.append(item)
+                await checkpoint()
+        except ConfigurationError as error:
+            refused.append(str(error))
+
+    async def work(items: AsyncIterator[int]) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(worker, items)
+            await anyio.wait_all_tasks_blocked()
+            gate.set()
+
+    if ahead:
+        async with Pager(fetch).prefetch(4) as items:
+            await work(items)
+    else:
+        await work(Pager(fetch).items())
+    assert seen == [*range(200)]
+    assert len(refused) == 3
+    assert all(text.startswith("this walk is waiting for a page already: one task walks") for text in refused)
 
 
 async def test_a_short_walk_is_an_error_over_the_wire_too(sandbox: Sandbox) -> None:

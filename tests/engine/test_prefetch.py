@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from typing import Any
 
 import anyio
 import pytest
@@ -9,6 +12,7 @@ from anyio.lowlevel import checkpoint
 from tallyfy_async import ConfigurationError, NotFoundError, Page, Pager, PaginationError, TransportError
 from tallyfy_async.engine.prefetch import Lead
 from tallyfy_async.sandbox import Fault
+from tallyfy_async.transport.http import asgi_transport
 from tests.engine.pages import Shelf
 from tests.helpers import connect, small_sandbox
 
@@ -55,17 +59,53 @@ async def test_short_lists(total: int) -> None:
         assert [item async for item in items] == [*range(total)]
 
 
+class Door:
+    """An ASGI application in front of another; lets in what waits only when told."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.waiting: list[anyio.Event] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        turn = anyio.Event()
+        self.waiting.append(turn)
+        await turn.wait()
+        await self.app(scope, receive, send)
+
+    async def let_in(self, expected: int) -> None:
+        """Wait for so many requests, see that no more come, and let them in."""
+        while len(self.waiting) < expected:
+            await checkpoint()
+        await settle()
+        assert len(self.waiting) == expected
+        for turn in self.waiting:
+            turn.set()
+        self.waiting.clear()
+
+
 async def test_the_server_sees_the_window_and_no_more() -> None:
     sandbox = small_sandbox()
-    sandbox.faults.add(Fault(operation="list_tasks", times=None, delay=0.01))
     async with connect(sandbox) as client:
-        pager = client.organization().tasks.list(per_page=10)
-        expected = [task.id for task in await pager.collect()]
-        sandbox.stats.reset()
-        async with pager.prefetch(4) as items:
-            assert [task.id async for task in items] == expected
+        expected = [task.id for task in await client.organization().tasks.list().collect()]
     assert len(expected) > 100
-    assert sandbox.stats.max_concurrency == 4
+    door = Door(sandbox.app)
+    seen: list[str] = []
+
+    async def read() -> None:
+        async with client.organization().tasks.list(per_page=10).prefetch(4) as items:
+            seen.extend([task.id async for task in items])
+
+    sandbox.stats.reset()
+    async with connect(sandbox, transport=asgi_transport(door)) as client:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                group.start_soon(read)
+                left = -(-len(expected) // 10) - 1
+                await door.let_in(1)
+                while left:
+                    await door.let_in(min(4, left))
+                    left -= min(4, left)
+    assert seen == expected
     assert sandbox.stats.requests == -(-len(expected) // 10)
 
 
@@ -278,6 +318,11 @@ async def test_a_short_walk_is_an_error_ahead_too() -> None:
 
     with pytest.raises(PaginationError, match="ended after 25 of 26"):
         await walk()
+    async with shelf.pager.prefetch(4) as items:
+        assert [await anext(items) for _ in range(25)] == seen
+        for _ in range(3):
+            with pytest.raises(PaginationError, match="ended after 25 of 26"):
+                await anext(items)
     assert seen == [*range(25)]
 
 
@@ -347,6 +392,27 @@ async def test_an_error_of_a_page_leaves_bare() -> None:
         await walk()
 
 
+async def test_an_error_of_a_page_is_freed_at_once() -> None:
+    shelf = SlowShelf(1000, 10)
+    shelf.errors[3] = [TransportError("taken")]
+    shelf.errors[5] = [TransportError("never taken")]
+    errors = [weakref.ref(shelf.errors[number][0]) for number in (3, 5)]
+    async with shelf.pager.prefetch(4) as items:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                await anext(items)
+            await settle()
+            assert [error() is None for error in errors] == [False, False]
+            with pytest.raises(TransportError, match="taken"):
+                await anext(items)
+            await settle()
+            assert [error() for error in errors] == [None, None]
+        finally:
+            gc.enable()
+
+
 async def test_a_scope_around_it_all_ends_it() -> None:
     shelf = SlowShelf(1000, 10, open_gate=False)
     with anyio.move_on_after(0.01) as scope:
@@ -397,6 +463,18 @@ async def test_another_task_that_waits_for_an_item_at_the_end_is_refused() -> No
     async with anyio.create_task_group() as group, shelf.pager.prefetch(4) as items:
         group.start_soon(reader)
         await anyio.wait_all_tasks_blocked()
+
+
+async def test_one_prefetch_is_entered_once_at_a_time() -> None:
+    shelf = SlowShelf(35, 10)
+    prefetch = shelf.pager.prefetch(2)
+    async with prefetch as items:
+        assert await anext(items) == 0
+        with pytest.raises(ConfigurationError, match="this prefetch is entered already"):
+            await prefetch.__aenter__()
+        assert [item async for item in items] == [*range(1, 35)]
+    async with prefetch as items:
+        assert [item async for item in items] == [*range(35)]
 
 
 async def test_two_prefetches_of_one_pager_are_independent() -> None:
