@@ -238,8 +238,10 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Give the connection back, or drop it where the body was not read to its end."""
         try:
-            await self._chunks.aclose()
-            await self._stream.aclose()
+            try:
+                await self._chunks.aclose()
+            finally:
+                await self._stream.aclose()
         finally:
             if self._feed is not None:
                 await self._feed.aclose()

@@ -130,9 +130,11 @@ class SocketBackend(httpcore.AsyncNetworkBackend):
             for option in socket_options or ():
                 stream.get_extra_info("socket").setsockopt(*option)
             await checkpoint_if_cancelled()
-        except BaseException:
+        except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await stream.aclose()
+            if isinstance(error, OSError):
+                raise httpcore.ConnectError(str(error)) from error
             raise
         return DuplexStream(stream)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 from urllib.parse import parse_qs
 
 import anyio
@@ -37,7 +39,7 @@ from tests.transport.wire import raw_server, tls_server
 aiohttp = pytest.importorskip("aiohttp")
 pytest.importorskip("httpx_aiohttp")
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("lasting")]
 CUTS = [Rule(drop_before=True), Rule(drop_after=True), Rule(truncate=40), Rule(reset=True, drop_after=True)]
 
 
@@ -206,15 +208,38 @@ async def test_no_connection_means_that_nothing_was_sent(url: str) -> None:
             await write(client)
 
 
-async def test_a_write_whose_connection_never_came_is_not_sent() -> None:
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """Listen, but never answer a TLS handshake."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        url = f"https://127.0.0.1:{listener.getsockname()[1]}/api"  # nobody answers the TLS handshake
-        for timeouts in (Timeouts(attempt=5, connect=0.05), Timeouts(attempt=0.05, connect=5)):
-            async with TallyfyClient("abc", base_url=url, retry=0, transport=aiohttp_transport()) as client:
-                with pytest.raises(NotSentError):
-                    await client.with_options(timeout=timeouts).request("PUT", "/nowhere", json={})
+        listener.listen(1)
+        yield listener
+
+
+def silent_client(silent: socket.socket, **settings: Any) -> TallyfyClient:
+    url = f"https://127.0.0.1:{silent.getsockname()[1]}/api"
+    return TallyfyClient("abc", base_url=url, retry=0, transport=aiohttp_transport(), **settings)
+
+
+async def test_a_write_whose_connection_took_too_long_is_not_sent(silent: socket.socket) -> None:
+    async with silent_client(silent, timeout=Timeouts(attempt=60, connect=0.05)) as client:
+        with pytest.raises(NotSentError):
+            await write(client)
+
+
+async def test_a_write_whose_connection_never_came_is_not_sent(silent: socket.socket) -> None:
+    clock = ManualClock(autojump=False)
+    async with silent_client(silent, clock=clock, timeout=Timeouts(attempt=30, connect=60)) as client:
+
+        async def attempt() -> None:
+            with pytest.raises(NotSentError, match="no connection within 30 s"):
+                await write(client)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(attempt)
+            await until(lambda: select.select([silent], [], [], 0)[0])
+            clock.advance(31)
 
 
 async def test_an_attempt_is_bounded_as_a_whole(server: Sandbox, proxy: Proxy) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import h11
+import httpx
 import pytest
 
 from tallyfy_async import DecodeError, RequestTimeoutError
@@ -21,7 +22,9 @@ from tests.transport.peer import Peer, PeerServer, serving
 
 pytest.importorskip("httpx_aiohttp")
 
-pytestmark = pytest.mark.anyio
+from tallyfy_async.transport.aiohttp_session import _Body, _Feed
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("lasting")]
 
 
 @pytest.fixture
@@ -111,9 +114,11 @@ async def test_a_cut_upload_lets_go_of_its_source(echoing: PeerServer) -> None:
 
 
 async def test_half_a_body_is_never_taken_for_a_whole_one() -> None:
+    begun: list[int] = []
     whole: list[int] = []
 
     async def count(peer: Peer, head: h11.Request) -> None:
+        begun.append(len(await peer.body(at_least=1)))
         whole.append(len(await peer.body()))
         await peer.answer(200)
 
@@ -124,10 +129,13 @@ async def test_half_a_body_is_never_taken_for_a_whole_one() -> None:
     with serving(count) as peer:
         transport = exchanger(peer.url)
         form = Form({}, [await file_part("name", broken(), filename="a.bin")])
-        with anyio.move_on_after(0.1):
-            await transport.exchange(request_to(peer.url, content=form))
+        async with anyio.create_task_group() as group:
+            group.start_soon(transport.exchange, request_to(peer.url, content=form))
+            await until(lambda: begun)
+            group.cancel_scope.cancel()
         await until(lambda: peer.open == 0)
         await transport.aclose()
+    assert begun[0] >= 1
     assert not whole
 
 
@@ -213,3 +221,29 @@ async def test_a_download_is_read_piece_by_piece_and_may_be_left() -> None:
         assert peer.connections == 2, "a connection with half a reply on it cannot be used again"
         await transport.aclose()
         await until(lambda: peer.open == 0)
+
+
+@pytest.mark.parametrize("fed", [False, True])
+async def test_a_body_that_fails_to_end_gives_its_connection_back(fed: bool) -> None:
+    ended: list[str] = []
+
+    class Cut(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            try:
+                yield b"a"
+            finally:
+                raise OSError("cut")
+
+        async def aclose(self) -> None:
+            ended.append("reply")
+
+    class Feed(_Feed):
+        async def aclose(self) -> None:
+            await super().aclose()
+            ended.append("request")
+
+    body = _Body(Cut(), Feed(httpx.ByteStream(b"b"), None) if fed else None)
+    assert await anext(body) == b"a"
+    with pytest.raises(OSError, match="cut"):
+        await body.aclose()
+    assert ended == (["reply", "request"] if fed else ["reply"])

@@ -25,7 +25,8 @@ from tallyfy_async.protocol.origin import origin_of
 from tallyfy_async.sandbox import Fault, Proxy, Rule, Sandbox
 from tallyfy_async.transport.clock import ManualClock, SystemClock
 from tallyfy_async.transport.exchange import Progress, Request
-from tallyfy_async.transport.http import HTTPTransport, build_client, quiet
+from tallyfy_async.transport.foreign import quiet
+from tallyfy_async.transport.http import HTTPTransport, build_client
 from tests.helpers import connect, small_sandbox, until
 from tests.transport.wire import raw_server
 
@@ -138,7 +139,7 @@ async def timed_out(
             group.start_soon(attempt)
             await until(lambda: proxy.struck)
             clock.advance(29.9)
-            await anyio.sleep(0.02)
+            await anyio.wait_all_tasks_blocked()
             assert not caught
             clock.advance(0.2)
         await client.me.get()

@@ -13,7 +13,7 @@ import pytest
 
 from tallyfy_async import PasswordGrant, TallyfyClient
 from tallyfy_async.sandbox import Fault, Proxy, Rule, Sandbox
-from tests.helpers import small_sandbox
+from tests.helpers import small_sandbox, until
 from tests.transport.test_http_outcomes import closed_port
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +54,7 @@ def client_of(server: Sandbox, url: str) -> TallyfyClient:
     grant = PasswordGrant(
         client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
     )
-    return TallyfyClient(grant, base_url=url, retry=0, timeout=2)
+    return TallyfyClient(grant, base_url=url, retry=0, timeout=60)
 
 
 async def failure_of(work: Callable[[], Awaitable[object]]) -> BaseException:
@@ -136,23 +136,37 @@ async def test_a_connection_that_is_refused(server: Sandbox) -> None:
 
 async def test_a_scope_that_runs_out(server: Sandbox, proxy: Proxy) -> None:
     async def work() -> None:
-        with anyio.fail_after(0.05):
+        with anyio.fail_after(60) as scope:
+            group.start_soon(end, scope)
             await client.me.get()
+
+    async def end(scope: anyio.CancelScope) -> None:
+        await until(lambda: proxy.struck)
+        scope.deadline = anyio.current_time()
 
     async with client_of(server, proxy.url) as client:
         await client.tokens.get()
         proxy.add(Rule(hang=True))
-        check(await failure_of(work), secrets_of(server))
+        async with anyio.create_task_group() as group:
+            error = await failure_of(work)
+    assert type(error) is TimeoutError
+    check(error, secrets_of(server))
 
 
 def test_a_wait_for_that_runs_out(server: Sandbox, proxy: Proxy) -> None:
     async def main() -> None:
         async def work() -> None:
-            await asyncio.wait_for(client.me.get(), 0.05)
+            await asyncio.wait_for(client.me.get(), seconds)
 
         async with client_of(server, proxy.url) as client:
             await client.tokens.get()
-            proxy.add(Rule(hang=True))
-            check(await failure_of(work), secrets_of(server))
+            proxy.add(Rule(hang=True, times=None))
+            for seconds in (0.05, 0.5, 5.0, 20.0):  # noqa: B007 - work reads it; until the request was on its way in time
+                error = await failure_of(work)
+                assert type(error) is TimeoutError
+                check(error, secrets_of(server))
+                if proxy.struck:
+                    return
+        pytest.fail("no request was on its way when the time ran out")
 
     asyncio.run(main())

@@ -168,10 +168,20 @@ def test_a_native_cancellation(shield: bool, times: int) -> None:
 def test_wait_for(shield: bool) -> None:
     async def main() -> None:
         work = Work()
-        if shield:
-            asyncio.get_running_loop().call_later(0.02, work.go.set)
+        struck_at: list[str] = []
+
+        class Told(asyncio.Task[str]):
+            def cancel(self, msg: object = None) -> bool:
+                struck_at.append(work.ended)
+                if shield:
+                    work.go.set()
+                return super().cancel(msg)
+
+        task = Told(run_in_child(work, shield=shield), loop=asyncio.get_running_loop())
+        await work.begun.wait()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(run_in_child(work, shield=shield), 0.005)
+            await asyncio.wait_for(task, 0.005)
+        assert struck_at[0] == "not at all"
         assert work.ended == ("whole" if shield else "cut")
 
     on_asyncio(main)

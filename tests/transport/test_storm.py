@@ -146,11 +146,12 @@ class Deadlines:
         return self.whole >= 20 and self.cuts >= 100
 
 
-async def storm(client: TallyfyClient, organization: str, cut: Cut, seconds: float, seed: int) -> Deadlines:
+async def storm(
+    calls: list[Callable[[], Awaitable[object]]], cut: Cut, seconds: float, seed: int, tasks: int = TASKS
+) -> Deadlines:
     """Cut calls for a while; return how many got through and how many were cut. A call that fails fails the test."""
     chance = random.Random(seed)
     deadlines = Deadlines(chance)
-    calls = calls_of(client, organization)
     start = time.monotonic()
 
     async def worker() -> None:
@@ -159,7 +160,7 @@ async def storm(client: TallyfyClient, organization: str, cut: Cut, seconds: flo
                 deadlines.tell(await cut(chance.choice(calls), deadlines.next()))
 
     async with anyio.create_task_group() as group:
-        for _ in range(TASKS):
+        for _ in range(tasks):
             group.start_soon(worker)
     return deadlines
 
@@ -167,7 +168,7 @@ async def storm(client: TallyfyClient, organization: str, cut: Cut, seconds: flo
 async def answers(client: TallyfyClient) -> None:
     """Make five ordinary calls, then look at slots and connections."""
     for _ in range(5):
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             assert (await client.me.get()).email
     assert client._limiter.free == CONNECTIONS
     transport: Any = next(iter(http_of(client)._mounts.values()), None) or http_of(client)._transport
@@ -209,7 +210,7 @@ async def weather(place: Place, road: str, cut: Cut, seconds: float, seed: int) 
     """Go through a storm; afterwards everything must be as if nothing had been."""
     place.sandbox.stats.reset()
     async with client_of(place, road) as client:
-        deadlines = await storm(client, place.sandbox.credentials.organization, cut, seconds, seed)
+        deadlines = await storm(calls_of(client, place.sandbox.credentials.organization), cut, seconds, seed)
         assert deadlines.enough, deadlines
         await answers(client)
     check_tokens(place.sandbox)

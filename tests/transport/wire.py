@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -19,7 +20,7 @@ from tallyfy_async.sandbox.server import listening_socket
 
 
 class RawServer:
-    """Answers every request head with the same bytes and keeps what it received."""
+    """Answers every request with the same bytes and keeps what it received."""
 
     def __init__(self, answer: bytes) -> None:
         self.answer = answer
@@ -34,14 +35,21 @@ class RawServer:
 
     async def _serve(self, client: SocketStream) -> None:
         async with client:
-            head = b""
-            while b"\r\n\r\n" not in head:
+            request = b""
+            while not _is_whole(request):
                 try:
-                    head += await client.receive()
+                    request += await client.receive()
                 except (anyio.EndOfStream, anyio.BrokenResourceError):
                     return
-            self.received.append(head)
+            self.received.append(request)
             await client.send(self.answer)
+
+
+def _is_whole(request: bytes) -> bool:
+    """Tell whether the body has come too: closing a connection with something unread on it would reset it."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
 
 
 @contextmanager
