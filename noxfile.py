@@ -100,6 +100,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_gate(session: nox.Session) -> None:
+    """Compare quick rows with the committed baseline, by their ratios to peers."""
+    session.install(f".[{EVERYTHING}]", *group("bench"))
+    session.run("python", "-m", "benchmarks", "gate", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build wheel and sdist; install each into an empty environment and use it without extras."""
     session.install("build")

@@ -70,6 +70,17 @@ def task(number: int) -> dict[str, Any]:
     }
 
 
+TASK = json.dumps({"data": task(0)}).replace(_MARK, f"{1:010x}").encode()
+"""One task in an envelope, the first of the whole list."""
+
+_TITLE = json.dumps(task(0)["title"]).encode()
+
+
+def titled(title: str) -> bytes:
+    """Return ``TASK`` with another title."""
+    return TASK.replace(_TITLE, json.dumps(title).encode(), 1)
+
+
 class Pages:
     """Pages of 100 tasks, encoded once; only the ids and the numbers differ from page to page."""
 

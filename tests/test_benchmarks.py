@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import json
 import math
 import shutil
+import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,11 +18,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks import harness
 from benchmarks import server as serving
 from benchmarks.__main__ import main
 from benchmarks.authority import Authority, Counts
-from benchmarks.harness import Goal, Line, RowError, alternate, fresh, in_fresh, peer
-from benchmarks.payload import PER_PAGE, Pages, task_id
+from benchmarks.harness import Goal, Line, RowError, above, alternate, fresh, in_fresh, peer, server, tls_server
+from benchmarks.payload import PER_PAGE, TASK, USER, Pages, task_id
 from benchmarks.redis_server import redis_if_any, start
 from benchmarks.rows import all_rows
 from benchmarks.rows.four_processes import Round
@@ -30,8 +34,8 @@ def steps(rounds: int) -> Iterator[Line]:
     numbers = iter(range(5, 100))
     ours, peer = alternate(rounds, lambda: float(next(numbers)), lambda: 2.0)
     yield Line(row="steps", case="time", unit="us", ours=ours, peer=peer, goal=Goal(3))
-    yield Line(row="steps", case="rate", unit="rps", ours=ours, peer=peer, best=max, goal=Goal(4, ">="))
-    yield Line(row="steps", case="size", unit="MiB", ours=(1.0, 4.0), best=max, goal=Goal(5))
+    yield Line(row="steps", case="rate", unit="rps", ours=ours, peer=peer, best=max, goal=Goal(4, ">=", stretch=5))
+    yield Line(row="steps", case="size", unit="MiB", ours=(1.0, 4.0), best=max, goal=Goal(5, stretch=4))
     yield Line(row="steps", case="more", unit="us", ours=ours, peer=peer)
 
 
@@ -48,12 +52,12 @@ ROWS = {"steps": steps, "broken": broken}
 def test_the_table_has_a_line_for_each_case(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--row", "steps", "--rounds", "3"], ROWS) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["row", "case", "ours", "peer", "ratio", "round", "by", "round", "goal"]
+    assert head.split() == ["row", "case", "ours", "peer", "ratio", "round", "by", "round", "must", "stretch"]
     assert [line.split() for line in lines] == [
-        ["steps", "time", "6", "us", "2", "us", "3x", "3", "to", "4", "<=", "3", "x", "ok"],
-        ["steps", "rate", "8", "rps", "2", "rps", "4x", "3", "to", "4", ">=", "4", "x", "ok"],
-        ["steps", "size", "4", "MiB", "-", "-", "1", "to", "4", "<=", "5", "MiB", "ok"],
-        ["steps", "more", "6", "us", "2", "us", "3x", "3", "to", "4", "-", "info"],
+        ["steps", "time", "6", "us", "2", "us", "3x", "3", "to", "4", "<=", "3", "x", "-", "ok"],
+        ["steps", "rate", "8", "rps", "2", "rps", "4x", "3", "to", "4", ">=", "4", "x", ">=", "5", "x", "ok"],
+        ["steps", "size", "4", "MiB", "-", "-", "1", "to", "4", "<=", "5", "MiB", "<=", "4", "MiB", "stretch"],
+        ["steps", "more", "6", "us", "2", "us", "3x", "3", "to", "4", "-", "-", "info"],
     ]
     assert len({line.index("steps") for line in lines}) == 1
 
@@ -84,7 +88,8 @@ def test_a_row_that_fails_is_named_and_the_others_are_measured(
         "ours": [6.0, 7.0],
         "peer": [2.0, 2.0],
         "ratio": 3.0,
-        "goal": {"of": "ratio", "sense": "<=", "bound": 3},
+        "judged": 3.0,
+        "goal": {"of": "ratio", "sense": "<=", "bound": 3, "stretch": None},
         "verdict": "ok",
     }
     assert written["lines"][0]["case"] == "half", "what was measured before the failure is kept"
@@ -117,6 +122,17 @@ def test_code_runs_in_a_process_of_its_own() -> None:
         fresh("1 / 0")
 
 
+def test_a_process_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "_PATIENCE", 0.05)
+    with pytest.raises(RowError, match=r"did not end within 0\.05 s"):
+        fresh("import time; time.sleep(60)")
+
+
+def test_a_base_that_was_disturbed_makes_no_difference() -> None:
+    assert above((5.0, 4.0, 6.0), (1.0, 9.0, 2.0)) == (4, 3, 5)
+    assert above((0.5,), (1.0,)) == (0,)
+
+
 def test_pages_differ_in_ids_and_numbers_only() -> None:
     pages = Pages(3)
     first, last = json.loads(pages.encode(1)), json.loads(pages.encode(3))
@@ -133,14 +149,27 @@ def test_pages_differ_in_ids_and_numbers_only() -> None:
 
 def test_the_rows_are_found() -> None:
     assert all_rows().keys() == {
-        "client_start",
+        "asgi",
+        "backends",
+        "cancellation",
+        "collected",
         "four_processes",
+        "growth",
+        "gzip",
+        "imports",
+        "latency",
+        "list_page",
         "oauth_peers",
         "page_memory",
+        "pages",
+        "post",
         "refresh_storm",
+        "requests",
         "retry_layer",
         "store_storm",
         "structuring",
+        "throttle",
+        "tls",
         "token_check",
     }
 
@@ -156,10 +185,26 @@ def test_a_count_is_judged_by_itself_and_its_worst_round_though_a_peer_is_shown(
     lines = [counted((0, 0), (19, 18), goal), counted((0, 0), (0, 0), goal), counted((0, 1), (19, 19), goal)]
     assert main(["--rounds", "2"], {"count": lambda _rounds: lines}) == 0
     assert [line.split()[2:] for line in capsys.readouterr().out.splitlines()[1:]] == [
-        ["0", "callers", "19", "callers", "0x", "0", "to", "0", "<=", "0", "callers", "ok"],
-        ["0", "callers", "0", "callers", "-", "0", "to", "0", "<=", "0", "callers", "ok"],
-        ["1", "callers", "19", "callers", "0.0526x", "0", "to", "1", "<=", "0", "callers", "missed"],
+        ["0", "callers", "19", "callers", "0x", "0", "to", "0", "<=", "0", "callers", "-", "ok"],
+        ["0", "callers", "0", "callers", "-", "0", "to", "0", "<=", "0", "callers", "-", "ok"],
+        ["1", "callers", "19", "callers", "0.0526x", "0", "to", "1", "<=", "0", "callers", "-", "missed"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("goal", "figure", "verdict"),
+    [
+        (Goal(3, stretch=2), 2.0, "stretch"),
+        (Goal(3, stretch=2), 2.1, "ok"),
+        (Goal(3, stretch=2), 3.1, "missed"),
+        (Goal(3, ">=", stretch=4), 4.0, "stretch"),
+        (Goal(3, ">=", stretch=4), 3.9, "ok"),
+        (Goal(3, ">=", stretch=4), 2.9, "missed"),
+        (Goal(3, stretch=4), 3.5, "missed"),
+    ],
+)
+def test_the_harder_bound_has_the_sense_of_the_goal(goal: Goal, figure: float, verdict: str) -> None:
+    assert Line(row="r", case="c", unit="x", ours=(figure,), goal=goal).verdict == verdict
 
 
 def test_a_ratio_to_nothing_keeps_no_bound() -> None:
@@ -234,25 +279,85 @@ def request(target: str, token: str = "", body: bytes = b"") -> tuple[bytes, byt
     return f"{method} {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode(), body
 
 
-@pytest.mark.anyio
-async def test_the_server_keeps_authorities_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "TOKEN_DELAY", 0)
-    server = serving.Server()
+class Asked:
+    """A server without sockets: answers at once, and tells by how much they would be late."""
 
-    async def answer(*asked: Any) -> tuple[str, Any]:
-        head, _, body = (await server.answer(*request(*asked))).partition(b"\r\n\r\n")
-        return head.decode().split(" ", 2)[1], json.loads(body)
+    def __init__(self) -> None:
+        self.server = serving.Server()
 
-    status, tokens = await answer("/60/90/one/oauth/token", "", b"grant_type=password")
-    assert (status, tokens["expires_in"]) == ("200", 60)
-    assert (await answer("/60/90/one/me", tokens["access_token"]))[0] == "200"
-    assert (await answer("/60/90/two/me", tokens["access_token"]))[0] == "401"
-    assert (await answer("/60/90/two/counts"))[1] == {**ZEROS, "refused": 1}
-    assert (await answer("/60/90/one/counts"))[1] == {**ZEROS, "requests": 1, "lives": 1, "calls": 1}
-    status, page = await answer("/organizations/f1/tasks?page=2", "anything")
+    def __call__(self, target: str, token: str = "", body: bytes = b"", *, packs: bool = False) -> Any:
+        head, content = request(target, token, body)
+        if packs:
+            head = head.replace(b"\r\n\r\n", b"\r\nAccept-Encoding: br, gzip\r\n\r\n")
+        answer = self.server.answer(head, content)
+        self.delay = answer.delay
+        self.head, _, packed = answer.make().partition(b"\r\n\r\n")
+        content = gzip.decompress(packed) if b"Content-Encoding: gzip" in self.head else packed
+        return self.head.decode().split(" ", 2)[1], json.loads(content)
+
+
+def test_the_server_keeps_authorities_apart() -> None:
+    answer = Asked()
+    status, tokens = answer("/60/90/one/oauth/token", "", b"grant_type=password")
+    assert (status, tokens["expires_in"], answer.delay) == ("200", 60, serving.TOKEN_DELAY)
+    assert answer("/60/90/one/me", tokens["access_token"])[0] == "200"
+    assert answer("/60/90/two/me", tokens["access_token"])[0] == "401"
+    assert answer("/delay-50/60/90/one/me", tokens["access_token"])[0] == "200"
+    assert answer("/60/90/two/counts")[1] == {**ZEROS, "refused": 1}
+    assert answer("/60/90/one/counts")[1] == {**ZEROS, "requests": 1, "lives": 1, "calls": 2}
+    status, page = answer("/organizations/f1/tasks?page=2", "anything")
     assert (status, len(page["data"])) == ("200", PER_PAGE)
-    assert (await answer("/oauth/token", "", b"grant_type=refresh_token&refresh_token=none"))[0] == "400"
-    assert (await answer("/oauth/token", "", b"grant_type=password"))[1]["expires_in"] == 0
+    assert answer("/oauth/token", "", b"grant_type=refresh_token&refresh_token=none")[0] == "400"
+    assert answer("/oauth/token", "", b"grant_type=password")[1]["expires_in"] == 0
+
+
+def test_a_path_begins_with_settings() -> None:
+    answer = Asked()
+    for _ in range(2):  # made, then known
+        page = answer("/delay-50/gzip/pages-7/organizations/f1/tasks?per_page=9&page=3", packs=True)[1]
+        assert (answer.delay, b"gzip" in answer.head) == (0.05, True)
+        assert page["meta"]["pagination"]["total_pages"] == 7
+        assert page["data"][0]["id"] == task_id(2 * PER_PAGE)
+        assert answer("/gzip/me")[0] == "406", "only for those who can read it"
+    assert answer("/organizations/f1/tasks?page=1")[1]["meta"]["pagination"]["total_pages"] == serving.PAGES
+
+
+def test_a_task_is_read_and_written() -> None:
+    answer = Asked()
+    assert answer("/organizations/f1/tasks/a0")[1] == json.loads(TASK)
+    assert json.loads(TASK)["data"] == json.loads(Pages(1).encode(1))["data"][0]
+    assert answer("/organizations/f1/tasks", "", b'{"title": "Mine"}') == (
+        "201",
+        {"data": {**json.loads(TASK)["data"], "title": "Mine"}},
+    )
+    assert answer("/organizations/f1/tasks", "", b"title=Mine")[0] == "422"
+
+
+@pytest.mark.parametrize("reads", [1, 7, 10_000])
+def test_requests_are_answered_in_turn_however_they_come(reads: int) -> None:
+    with server() as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 10) as wire:
+        body = b'{"title": "Mine"}'
+        sent = (
+            b"GET /delay-20/me HTTP/1.1\r\n\r\n"
+            + b"POST /x/tasks HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+            + b"GET /me HTTP/1.1\r\n\r\n"
+        )
+        for start in range(0, len(sent), reads):
+            wire.sendall(sent[start : start + reads])
+        expected = serving.reply(USER) + serving.written(b"POST", body) + serving.reply(USER)
+        got = b""
+        while len(got) < len(expected) and (piece := wire.recv(65_536)):
+            got += piece
+        assert got == expected
+
+
+def test_the_server_speaks_tls_to_those_who_trust_its_authority() -> None:
+    with tls_server() as (url, ca), socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 10) as plain:
+        assert url.startswith("https://")
+        context = ssl.create_default_context(cafile=ca)
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as wire:
+            wire.sendall(b"GET /me HTTP/1.1\r\n\r\n")
+            assert wire.recv(65_536) == serving.reply(USER)
 
 
 ZEROS = dict.fromkeys(Counts.__annotations__, 0)
