@@ -237,7 +237,8 @@ class ValidationError(APIError):
 class RateLimitError(_LaterError, APIError):
     """429: too many requests, or too many of one action of an organization in an hour (an hourly cap).
 
-    After an hourly cap, calls of that action and organization are refused before they are sent (outcome NOT_SENT).
+    After an hourly cap, calls of that action and organization are refused before they are sent (outcome NOT_SENT); so
+    are all calls of a user whom the server told to wait for longer than the retry policy allows.
 
     Attributes:
         retry_after: seconds after which a call makes sense again, None where the server does not tell.

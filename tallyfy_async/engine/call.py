@@ -15,7 +15,8 @@ from attrs import define, evolve, field, frozen
 
 from tallyfy_async.auth.manager import TokenManager
 from tallyfy_async.auth.token import Token
-from tallyfy_async.engine.pacing import hold_back, learn
+from tallyfy_async.engine.opened import Opened
+from tallyfy_async.engine.pacing import clear, hold_back, learn
 from tallyfy_async.engine.plan import Call, Response
 from tallyfy_async.engine.policy import RetryPolicy
 from tallyfy_async.errors import (
@@ -40,7 +41,7 @@ from tallyfy_async.protocol.scopes import allows
 from tallyfy_async.protocol.verdict import Stop, may_resend
 from tallyfy_async.telemetry import AttemptRecord, Hooks, logger, tell
 from tallyfy_async.transport.clock import Clock
-from tallyfy_async.transport.exchange import Incoming, Progress, Request, Timeouts, Transport
+from tallyfy_async.transport.exchange import Progress, Request, Timeouts, Transport
 from tallyfy_async.transport.pace import Pace
 from tallyfy_async.transport.shelter import LoopGuard
 
@@ -126,28 +127,6 @@ class Engine:
             warnings.warn(msg, UnverifiedEndpointWarning, stacklevel=2)
 
 
-@define(eq=False)
-class Opened:
-    """The body of a reply that is still to be read, and the slot that its connection takes until it is closed."""
-
-    _incoming: Incoming
-    _limiter: Pace
-    _closed: bool = field(default=False, init=False)
-
-    async def read(self) -> bytes:
-        """Return the next piece, nothing at the end of the whole body; raise TransportError and its kinds."""
-        return await self._incoming.read()
-
-    async def aclose(self) -> None:
-        """Give connection and slot back; safe to repeat."""
-        if not self._closed:
-            self._closed = True
-            try:
-                await self._incoming.aclose()
-            finally:
-                self._limiter.release()
-
-
 def _scope_advice(token: Token, operation: Operation) -> str:
     has, needs = sorted(token.scopes or ()), sorted(operation.scopes)
     return f"the token has the scopes {', '.join(has) or 'none'}, it takes {' or '.join(needs)} (seed 000)"
@@ -174,16 +153,19 @@ class _Flight:
     started: float = 0.0
 
     async def run(self) -> Response:
-        self.engine.limiter.budget.earn(self.engine.retry.budget)
+        self.engine.limiter.budget.earn(self.policy.budget)
         try:
             return await self.attempt()
         except TallyfyError as error:
             return await self.go_on(error)
 
+    @property
+    def policy(self) -> RetryPolicy:
+        return self.engine.retry.for_call(self.call.options.retry)
+
     async def go_on(self, first: TallyfyError) -> Response:
         """Retry after the first failure, or raise it; nothing is loaded or built where it ends the call."""
-        retry, engine, safety = self.call.options.retry, self.engine, self.call.operation.safety
-        policy = engine.retry if retry is None else RetryPolicy.of(retry)
+        policy, engine, safety = self.policy, self.engine, self.call.operation.safety
         if policy.retry is None and isinstance(policy.judge(safety, first, 1, self.remaining(), 0.0), Stop):
             self.note(first, None)
             raise first
@@ -249,8 +231,9 @@ class _Flight:
 
     async def exchange(self, token: Token | None) -> tuple[Reply, Token | None]:
         """Send with ``token``, or else with the current one, which may have to be awaited without a slot."""
-        engine = self.engine
+        engine, call = self.engine, self.call
         while True:
+            clear(engine.limiter, call, engine.tokens, self, claim=False)  # it needs no slot and no turn to know
             await engine.limiter.acquire()
             try:
                 current = None if engine.tokens is None else (engine.tokens.peek() or token)
@@ -268,8 +251,8 @@ class _Flight:
         request = self.request(token)
         watched = call.operation.safety is not Safety.SAFE
         self.progress = Progress() if watched else None
+        clear(engine.limiter, call, engine.tokens, self, claim=True)
         self.started = engine.clock.monotonic()
-        engine.limiter.caps.check(call.operation.id, call.organization)
         self.attempts += 1
         try:
             if self.opens:
@@ -281,12 +264,13 @@ class _Flight:
                 raise self.indeterminate(str(error)) from error
             raise
         self.progress = None
-        learn(engine.limiter, call, reply, self.started, whole=not self.opens)
+        learn(engine.limiter, call, engine.tokens, reply, self.started, whole=not self.opens)
         return reply
 
     async def open(self, request: Request) -> Reply:
         reply, incoming = await self.engine.transport.open(request)
-        self.opened = None if incoming is None else Opened(incoming, self.engine.limiter)
+        if incoming is not None:
+            self.opened = Opened.park(incoming, self.engine.limiter)
         return reply
 
     def request(self, token: Token | None) -> Request:
@@ -318,7 +302,7 @@ class _Flight:
         operation, engine = self.call.operation, self.engine
         error = failure(operation.method, operation.path, reply, engine.clock.time())
         if isinstance(error, RateLimitError):
-            hold_back(engine.limiter, engine.retry, self.call, error, reply, self.started, self.attempts)
+            hold_back(engine.limiter, engine.retry, self.call, engine.tokens, error, reply, self.started, self.attempts)
         if isinstance(error, NotFoundError) and self.call.organization:
             error.add_note(f"Looked for in organization {self.call.organization}.")
         return error
@@ -366,10 +350,13 @@ class _Flight:
     def note(self, error: BaseException, retry_in: float | None) -> None:
         self.last = error
         error = (isinstance(error, UploadSourceError) and error.__cause__) or error  # what the server said tells more
-        status, request_id = getattr(error, "status", None), getattr(error, "request_id", None)
+        sent = getattr(error, "outcome", None) is not Outcome.NOT_SENT
         if retry_in:
             operation = self.call.operation
             logger.info("%s: attempt %d failed (%s), next in %.2f s", operation.id, self.attempts, error, retry_in)
+        if not sent and isinstance(error, RateLimitError):
+            return  # it was refused on our side: that is no attempt
+        status, request_id = (getattr(error, name, None) if sent else None for name in ("status", "request_id"))
         self.tell(status, error, retry_in, request_id)
 
     def tell(
@@ -385,7 +372,7 @@ class _Flight:
             attempt=self.attempts,
             status=status,
             error=None if error is None else type(error).__name__,
-            elapsed=self.engine.clock.monotonic() - self.started,
+            elapsed=self.engine.clock.monotonic() - self.started if self.attempts else 0.0,
             retry_in=retry_in,
             request_id=request,
         )

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 from anyio import to_thread
 from attrs import define, field
 
-from tallyfy_async.engine.call import Engine, Opened
+from tallyfy_async.engine.call import Engine
+from tallyfy_async.engine.opened import Opened
 from tallyfy_async.engine.plan import Call, Response
 from tallyfy_async.errors import ConfigurationError, DecodeError
 from tallyfy_async.protocol.response import Headers

@@ -68,7 +68,7 @@ class RequestOptions:
     Attributes:
         timeout: seconds for one attempt, body included, or Timeouts.
         deadline: seconds for the whole call, retries included.
-        retry: a RetryPolicy or a number of retries.
+        retry: a RetryPolicy, or a number of retries by what else the client's policy says.
         headers: headers to add.
         query: query parameters to add; they win over the call's own.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.protocol.operation import Safety
@@ -29,7 +29,8 @@ class RetryPolicy:
         attempts: sends of one call in all, the first included.
         initial: back-off before the second attempt; it doubles from attempt to attempt, with jitter.
         maximum: largest back-off.
-        retry_after_cap: a call whose server asks for a longer wait fails at once with RateLimitError.
+        retry_after_cap: a call whose server asks for a longer wait fails at once with RateLimitError, and until then so
+            do the calls of the same user, unsent; the rest of a wait that is short enough is waited for.
         budget: share of all calls, over everything that shares the client's connections, that may be sent again after
             the server failed or its reply was lost; None for no bound. Five retries for each connection, at least ten,
             are saved up, so that small programs and short outages do not meet it; where it is used up, a failure is
@@ -69,6 +70,12 @@ class RetryPolicy:
             msg = "retry must be a RetryPolicy or a number of retries, 0 or more"
             raise ConfigurationError(msg)
         return cls(attempts=value + 1)
+
+    def for_call(self, value: RetryPolicy | int | None) -> RetryPolicy:
+        """Return the policy of one call: an int changes the number of retries, in the place of ``stop`` too."""
+        if value is None or isinstance(value, RetryPolicy):
+            return self if value is None else value
+        return evolve(self, attempts=value + 1, stop=None)
 
     def backoff(self, attempt: int) -> float:
         """Return the seconds of the built-in back-off after so many sends, 1 or more, before jitter."""

@@ -25,7 +25,7 @@ _HELPED = 0.75
 _PATIENCE = 300.0
 """Seconds after which a trial asks whether somewhat slow replies are our doing: the width does not grow meanwhile."""
 _TRIAL_TIME = 60.0
-"""Seconds after which a trial is given up whose operation is no longer called."""
+"""Seconds after which replies to other operations end a trial whose own are not enough yet."""
 
 
 @define(eq=False)
@@ -83,6 +83,8 @@ class ControlLaw:
 
         Without ``key`` the latency says nothing, as for uploads, whose time is that of their size.
         """
+        if self._trial is not None and self._trial.key != key:
+            self._give_up(self._trial, began + latency)
         if key is None:
             self._widen()
             return
@@ -117,11 +119,10 @@ class ControlLaw:
         low, busy = sorted(series.latencies)[_RANK], series.busy
         series.begin(now)
         trial = self._trial
-        if trial is not None and now - trial.begun < _TRIAL_TIME:
+        if trial is not None:
             if trial.key == key:
                 self._end_trial(trial, series, low, now)
             return
-        self._trial = None
         series.compare(low)
         if series.inflated >= 2 or (series.wary and now - series.renewed >= _PATIENCE):
             self._begin_trial(key, series, low, busy, now)
@@ -134,6 +135,13 @@ class ControlLaw:
             return
         self._trial = _Trial(key, low, self._width, now)
         self._narrow(used, now)
+
+    def _give_up(self, trial: _Trial, now: float) -> None:
+        """Give the width of a trial back whose operation is called too seldom to tell; it fills no queue either."""
+        if now - trial.begun >= _TRIAL_TIME:
+            self._trial = None
+            self._width = max(self._width, trial.width)
+            self._series[trial.key].relearn(trial.low, now)
 
     def _end_trial(self, trial: _Trial, series: _Series, low: float, now: float) -> None:
         self._trial = None

@@ -17,7 +17,7 @@ class Timeouts:
 
     Attributes:
         attempt: the whole exchange, body included; where files go up or down, each piece of them.
-        connect: opening the connection, TLS included.
+        connect: each step of opening a connection, which are TCP and TLS: both together may take twice as long.
 
     Raises ConfigurationError for what is no number above 0.
     """

@@ -55,12 +55,38 @@ class _Ceiling:
     until: float
 
 
+@define
+class _Word:
+    """Whose the last reply was that told what remains, until when another one's makes two, and until when they do."""
+
+    whose: str | None = None
+    until: float = _LONG_AGO
+    mixed_until: float = _LONG_AGO
+
+    def mixed(self, whose: str | None, now: float) -> bool:
+        """Whether users differ by what was told within a minute, this time included."""
+        if whose != self.whose:
+            self.mixed_until = max(self.mixed_until, self.until)
+        self.whose, self.until = whose, now + _CEILING_LIFE
+        return now < self.mixed_until
+
+
+@define(eq=False)
+class _Waiter:
+    called: anyio.Event = field(factory=anyio.Event)
+    served: bool = False
+
+
 @define(eq=False)
 class Limiter:
     """Slots for exchanges, first come, first served, shared by everything that uses one connection pool.
 
-    At most ``width`` slots are given out; the width adapts to the server. A slot is held while paused, so that order is
-    kept; at most ``slots`` callers ever sleep here, the others queue.
+    At most ``width`` exchanges run; the width adapts to the server. A parked slot, whose body is still to be read, does
+    not count among them, but among the ``slots``, which are as many as there are connections.
+
+    Slots are given in the order of coming, and so are the turns of a rate cap. A slot is kept while paused: at most
+    ``width`` callers sleep in a pause, and these, who came first, come back spread and so in any order among
+    themselves, also to the turns of a rate cap; all others queue behind them in their order.
     """
 
     slots: int
@@ -71,7 +97,11 @@ class Limiter:
     _law: ControlLaw = field(init=False, default=Factory(lambda self: ControlLaw(self.slots), takes_self=True))
     _width: int = field(init=False, default=Factory(lambda self: self.slots, takes_self=True))
     _taken: int = field(default=0, init=False)
-    _waiters: OrderedDict[anyio.Event, None] = field(factory=OrderedDict[anyio.Event, None], init=False)
+    _parked: int = field(default=0, init=False)
+    _asleep: int = field(default=0, init=False)
+    _most: int = field(init=False, default=Factory(lambda self: self.slots, takes_self=True))
+    _waiters: OrderedDict[_Waiter, None] = field(factory=OrderedDict[_Waiter, None], init=False)
+    _word: _Word = field(factory=_Word, init=False)
     _ceiling: _Ceiling | None = field(default=None, init=False)
     _resume_at: float = field(default=_LONG_AGO, init=False)
     _due: float = field(default=_LONG_AGO, init=False)
@@ -85,25 +115,42 @@ class Limiter:
 
     async def acquire(self) -> None:
         """Wait for a slot, the end of a pause and the turn that the rate cap gives."""
-        if self._taken < self._width:  # then nobody waits: a free slot goes to them at once
+        if self._taken < self._most:  # then nobody waits: a free slot goes to them at once
             await checkpoint_if_cancelled()
             self._taken += 1
         else:
             await self._queue()
         if self.rate is not None or self._resume_at > self.clock.monotonic():
+            self._asleep += 1
             try:
                 await self._hold_on()
             except BaseException:
                 self.release()
                 raise
+            finally:
+                self._asleep -= 1
 
-    def release(self) -> None:
-        """Give a slot back."""
+    def park(self) -> None:
+        """Keep a slot for a body that is still to be read: its connection stays taken, but loads the server no more."""
         if self._taken < 1:
-            msg = "a slot was given back twice"
+            msg = "no slot is taken that could be parked"
             raise RuntimeError(msg)
         self._taken -= 1
-        if self._waiters:
+        self._parked += 1
+        self._set_width()
+
+    def release(self, *, parked: bool = False) -> None:
+        """Give a slot back, or one that was parked."""
+        if (self._parked if parked else self._taken) < 1:
+            msg = "a slot was given back twice"
+            raise RuntimeError(msg)
+        if parked:
+            self._parked -= 1
+        else:
+            self._taken -= 1
+        if parked or (self._waiters and self._ceiling is not None):
+            self._set_width()
+        elif self._waiters:
             self._hand_over()
 
     def pause(self, seconds: float) -> None:
@@ -117,7 +164,7 @@ class Limiter:
 
     def succeeded(self, key: str | None, began: float, latency: float) -> None:
         """Learn that an exchange which began then succeeded after ``latency`` seconds; see Pace."""
-        self._law.succeeded(key, began, latency, self._taken)
+        self._law.succeeded(key, began, latency, self._taken - self._asleep)
         if self._law.width != self._width or self._ceiling is not None:
             self._set_width()
 
@@ -126,17 +173,26 @@ class Limiter:
         self._law.refused(began, self.clock.monotonic())
         self._set_width()
 
-    def remain(self, count: int, began: float) -> None:
+    def remain(self, count: int, began: float, whose: str | None = None) -> None:
         """Let no more exchanges run than the server says remain, at least one, for a minute or until it says more.
 
-        Replies may overtake each other: one to an older exchange can lower the number, not raise it.
+        Replies may overtake each other: one to an older exchange can lower the number, not raise it. The number is that
+        of one user. Where two are heard of within a minute it narrows nobody: the one must not wait for the other, and
+        a 429 still holds everybody back.
         """
-        ceiling = self._ceiling
-        if ceiling is None and count >= self.slots:
+        mixed, ceiling = self._word.mixed(whose, self.clock.monotonic()), self._ceiling
+        if mixed:
+            if ceiling is not None:
+                self._ceiling = None
+                self._set_width()
+        elif ceiling is None and count >= self.slots:
             return
-        if ceiling is None or began >= ceiling.began or count < ceiling.count:
-            self._ceiling = _Ceiling(count, began, self.clock.monotonic() + _CEILING_LIFE)
+        elif ceiling is None or began >= ceiling.began or count < ceiling.count:
+            newest = began if ceiling is None else max(began, ceiling.began)
+            self._ceiling = _Ceiling(count, newest, self.clock.monotonic() + _CEILING_LIFE)
             self._set_width()
+            if ceiling is None:
+                self._call_first()
 
     @property
     def width(self) -> int:
@@ -148,39 +204,63 @@ class Limiter:
     @property
     def free(self) -> int:
         """Slots that nobody holds."""
-        return self.slots - self._taken
+        return self.slots - self._taken - self._parked
 
     def __repr__(self) -> str:
         rest = max(0.0, self._resume_at - self.clock.monotonic())
-        return f"<Limiter {self._taken} of {self.slots} slots taken, paused for {rest:.1f} s>"
+        return f"<Limiter {self.slots - self.free} of {self.slots} slots taken, paused for {rest:.1f} s>"
 
     async def _queue(self) -> None:
         """Wait for a slot behind those who came before."""
-        event = anyio.Event()
-        self._waiters[event] = None
+        waiter = _Waiter()
+        self._waiters[waiter] = None
         if self._ceiling is not None:
             self._set_width()
         try:
-            await event.wait()
+            while not waiter.served:
+                await self._wait(waiter)
         except BaseException:
-            if event in self._waiters:
-                del self._waiters[event]
-            else:
+            if waiter.served:
                 self.release()
+            else:
+                del self._waiters[waiter]
+                self._call_first()
             raise
+
+    async def _wait(self, waiter: _Waiter) -> None:
+        """Wait to be called; the first of the queue also sees to it that a ceiling ends in time."""
+        if self._ceiling is None or next(iter(self._waiters)) is not waiter:
+            await waiter.called.wait()
+        else:
+            with self.clock.timeout(self._ceiling.until - self.clock.monotonic()):
+                await waiter.called.wait()
+            self._set_width()
+        if not waiter.served:
+            waiter.called = anyio.Event()
+
+    def _call_first(self) -> None:
+        """Let the first of the queue look again, because it is new there or the ceiling is."""
+        if self._ceiling is not None and self._waiters:
+            next(iter(self._waiters)).called.set()
 
     def _hand_over(self) -> None:
         """Give free slots to those who wait longest; a slot counts as taken from here on."""
-        while self._waiters and self._taken < self._width:
-            event, _ = self._waiters.popitem(last=False)
+        served = False
+        while self._waiters and self._taken < self._most:
+            waiter, _ = self._waiters.popitem(last=False)
             self._taken += 1
-            event.set()
+            served = waiter.served = True
+            waiter.called.set()
+        if served:
+            self._call_first()
 
     def _set_width(self) -> None:
+        """Set what may run from what is known now, and let in whom that lets in."""
         ceiling = self._ceiling
         if ceiling is not None and (self.clock.monotonic() >= ceiling.until or ceiling.count >= self.slots):
             ceiling = self._ceiling = None
         self._width = self._law.width if ceiling is None else max(1, min(self._law.width, ceiling.count))
+        self._most = min(self._width, self.slots - self._parked)
         self._hand_over()
 
     async def _hold_on(self) -> None:

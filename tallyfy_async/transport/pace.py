@@ -17,7 +17,7 @@ class Pace(Protocol):
     Attributes:
         slots: the most exchanges that may ever run at once.
         budget: how much may be sent again.
-        caps: what is known of the hourly caps of organizations.
+        caps: what is known of the hourly caps of organizations, and of users who were told to wait for long.
 
     """
 
@@ -34,8 +34,15 @@ class Pace(Protocol):
         """Wait, first come, first served, until an exchange may begin; cancelled, it leaves nothing taken."""
         ...
 
-    def release(self) -> None:
-        """End an exchange that ``acquire`` let begin."""
+    def park(self) -> None:
+        """Note that an exchange that ``acquire`` let begin has only a body left to read, which loads the server little.
+
+        It counts no more among those that run, but its connection stays taken until it is released.
+        """
+        ...
+
+    def release(self, *, parked: bool = False) -> None:
+        """End an exchange that ``acquire`` let begin, or one that was parked since."""
         ...
 
     def pause(self, seconds: float) -> None:
@@ -53,6 +60,9 @@ class Pace(Protocol):
         """Learn that the server refused an exchange which began then for being one too many."""
         ...
 
-    def remain(self, count: int, began: float) -> None:
-        """Learn from the reply to an exchange which began then how many more the server allows for now."""
+    def remain(self, count: int, began: float, whose: str | None = None) -> None:
+        """Learn from the reply to an exchange which began then how many more the server allows its user for now.
+
+        ``whose`` tells users apart, by whatever name: it is the name of the line of tokens that the exchange went with.
+        """
         ...

@@ -391,6 +391,20 @@ async def test_other_transports_are_held_to_what_they_announce() -> None:
                 await file.read()
 
 
+async def test_calls_go_on_while_a_file_is_read_however_narrow_the_width() -> None:
+    async def handler(peer: Peer, head: h11.Request) -> None:
+        body = CONTENT if b"/dl" in head.target else b'{"data": {}}'
+        await peer.answer(200, body, [("X-RateLimit-Remaining", "1")])
+
+    async with downloading(handler, deadline=5) as (_, client), file_of(client) as file:
+        assert client._limiter.width == 1
+        got = 0
+        async for piece in file:
+            got += len(piece)
+            await client.request("GET", "/me")
+        assert got == len(CONTENT)
+
+
 async def test_downloads_wait_for_slots_like_calls() -> None:
     async with downloading(whole) as (_, client):
         async with file_of(client), file_of(client):

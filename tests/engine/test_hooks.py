@@ -10,10 +10,13 @@ from tallyfy_async import (
     AuthenticationError,
     Hooks,
     NotFoundError,
+    Outcome,
     PasswordGrant,
+    RateLimitError,
     ServerError,
     TallyfyClient,
     TokenRecord,
+    TokenRequestError,
 )
 from tallyfy_async.sandbox import Fault, Sandbox
 from tallyfy_async.transport.clock import ManualClock
@@ -109,6 +112,33 @@ async def test_every_attempt_is_told_with_the_wait_that_follows(sandbox: Sandbox
     assert waits == [*clock.slept[:3], None]
     assert waits[2] is not None
     assert waits[2] >= 3
+
+
+async def test_what_a_cap_holds_back_is_no_attempt(sandbox: Sandbox, clock: ManualClock) -> None:
+    ear = Ear()
+    body = {"message": "You've reached the hourly limit for Comment (120 per hour per organization)."}
+    sandbox.faults.add(Fault(operation="create_run_comment", status=429, body=body, times=None))
+    async with connect(sandbox, clock=clock, hooks=[ear]) as client:
+        for _ in range(3):
+            with pytest.raises(RateLimitError):
+                await client.organization().threads.comment_on_run("r", "hello")
+    assert heard(ear) == [(1, 429, "RateLimitError")]
+
+
+async def test_a_failure_before_the_call_was_sent_has_no_status(sandbox: Sandbox, clock: ManualClock) -> None:
+    ear = Ear()
+    clock.advance(1000)
+    sandbox.faults.add(Fault(operation="create_token", status=429, headers={"Retry-After": "250"}))
+    async with connect(sandbox, clock=clock, hooks=[ear], retry=0) as personal:
+        client = personal.with_options(auth=user(sandbox))
+        for _ in range(2):
+            ear.attempts.clear()
+            with pytest.raises(TokenRequestError) as caught:
+                await client.me.get()
+    assert (caught.value.status, caught.value.outcome) == (429, Outcome.NOT_SENT)
+    told = [record for record in ear.attempts if record.operation == "get_me"]
+    assert [(record.status, record.request_id, record.error) for record in told] == [(None, None, "TokenRequestError")]
+    assert told[0].elapsed == 0
 
 
 async def test_the_last_failure_is_told_once_with_no_wait(sandbox: Sandbox, clock: ManualClock) -> None:

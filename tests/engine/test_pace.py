@@ -16,10 +16,14 @@ from anyio.lowlevel import checkpoint
 from tenacity import stop_after_attempt
 
 from tallyfy_async import (
+    AttemptRecord,
     ConfigurationError,
+    Hooks,
     NotSentError,
     Outcome,
+    PasswordGrant,
     PermissionDeniedError,
+    RateLimit,
     RateLimitError,
     RequestOptions,
     RetryPolicy,
@@ -85,6 +89,16 @@ class Watched(httpx.AsyncBaseTransport):
             self.now -= 1
 
 
+class Ear(Hooks):
+    """Remembers attempts."""
+
+    def __init__(self) -> None:
+        self.heard: list[AttemptRecord] = []
+
+    def on_attempt(self, record: AttemptRecord) -> None:
+        self.heard.append(record)
+
+
 class Failing(httpx.AsyncBaseTransport):
     """Answers nothing but one status, or refuses the connection."""
 
@@ -144,6 +158,141 @@ async def test_an_hourly_cap_is_told_with_action_limit_and_time(clock: ManualClo
         assert (clock.monotonic(), client._limiter.width) == (now, 20), "at once, as many as before"
         clock.advance(1801)
         await comment(run, "at last")
+
+
+async def test_what_a_cap_holds_takes_no_turn_of_the_rate_cap(clock: ManualClock) -> None:
+    sandbox = served(clock, comments_per_hour=0)
+    async with connect(sandbox, clock=clock, rate_limit=RateLimit(per_minute=60), deadline=1000) as client:
+        run = await a_run(client)
+        await capped(client, run)
+        now = clock.monotonic()
+        for _ in range(100):
+            await capped(client, run)
+        assert clock.monotonic() == now
+
+
+async def test_what_a_cap_holds_waits_for_no_slot(clock: ManualClock) -> None:
+    sandbox = served(clock, comments_per_hour=0)
+    async with connect(sandbox, clock=clock, max_connections=1) as client:
+        run = await a_run(client)
+        await capped(client, run)
+        await client._limiter.acquire()
+        assert (await capped(client, run)).outcome is Outcome.NOT_SENT
+        client._limiter.release()
+
+
+async def test_those_in_the_queue_are_not_sent_when_the_cap_is_met_meanwhile(clock: ManualClock) -> None:
+    sandbox = served(clock, comments_per_hour=0)
+    async with connect(sandbox, clock=clock, max_connections=1) as client:
+        run = await a_run(client)
+        async with anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(capped, client, run)
+    assert sandbox.stats.by_operation["create_run_comment"] == 1
+
+
+@pytest.mark.parametrize(("status", "waits"), [(401, False), (429, True)])
+async def test_who_goes_first_after_a_cap_does_not_hold_itself(clock: ManualClock, status: int, waits: bool) -> None:
+    sandbox = served(clock, comments_per_hour=1)
+    known = sandbox.credentials
+    grant = PasswordGrant(
+        client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
+    )
+    async with connect(sandbox, clock=clock) as personal:
+        client = personal.with_options(auth=grant)
+        run, comment = await a_run(client), client.organization().threads.comment_on_run
+        await comment(run, "one")
+        await capped(client, run)
+        clock.advance(3601)
+        await client.me.get()
+        sandbox.faults.add(Fault(operation="create_run_comment", status=status))
+        now = clock.monotonic()
+        await comment(run, "two")
+        assert clock.monotonic() - now < 2
+        assert (clock.monotonic() > now) is waits
+
+
+async def long_wait(client: TallyfyClient, path: str = "/me") -> RateLimitError:
+    with pytest.raises(RateLimitError) as caught:
+        await client.request("GET", path)
+    return caught.value
+
+
+async def test_a_wait_above_the_cap_pauses_nobody_and_sends_nothing_more_until_then(clock: ManualClock) -> None:
+    sandbox, ear = served(clock), Ear()
+    async with connect(sandbox, clock=clock, hooks=[ear]) as client:
+        sandbox.faults.add(Fault(status=429, headers={"Retry-After": "300", "X-Request-Id": "r"}))
+        first = await long_wait(client)
+        assert (first.outcome, first.retry_after) == (Outcome.REFUSED, 300)
+        clock.advance(100)
+        found = await long_wait(client, "/organizations/o/runs")
+        assert (found.outcome, found.retry_after, found.request_id) == (Outcome.NOT_SENT, 200, None)
+        assert (found.method, found.path, found.action) == ("GET", "/organizations/o/runs", None)
+        assert found.resumes_at == first.resumes_at
+        assert (sandbox.stats.requests, clock.monotonic()) == (1, 100), "at once"
+        assert [record.status for record in ear.heard] == [429], "what is not sent is no attempt"
+        clock.advance(199)
+        await client.me.get()
+        assert 300 <= clock.monotonic() < 302, "a short rest of the wait is waited for"
+        for _ in range(3):
+            await client.me.get()
+        assert sandbox.stats.requests == 5
+
+
+async def test_after_a_long_wait_one_goes_first(clock: ManualClock) -> None:
+    sandbox = served(clock)
+    transport = Watched(sandbox, clock, capacity=100)
+    async with connect(sandbox, clock=clock, transport=transport) as client:
+        sandbox.faults.add(Fault(status=429, headers={"Retry-After": "300"}, times=2))
+        await long_wait(client)
+        clock.advance(300)
+        async with in_order(clock) as group:
+            for _ in range(10):
+                group.start_soon(long_wait, client)
+        assert len(transport.sent) == 2, "one, and as it is refused again, nobody else"
+        clock.advance(300)
+        async with in_order(clock) as group:
+            for _ in range(10):
+                group.start_soon(client.me.get)
+        assert len(transport.sent) == 12
+
+
+async def test_a_long_wait_of_one_user_holds_no_other(clock: ManualClock) -> None:
+    sandbox = served(clock)
+    async with connect(sandbox, clock=clock) as client:
+        sandbox.faults.add(Fault(status=429, headers={"Retry-After": "300"}))
+        await long_wait(client)
+        known = sandbox.credentials
+        other = client.with_options(
+            auth=PasswordGrant(
+                client_id=known.client_id,
+                client_secret=known.client_secret,
+                username=known.username,
+                password=known.password,
+            )
+        )
+        assert (await other.me.get()).id
+        assert (await long_wait(client)).outcome is Outcome.NOT_SENT
+        assert (await long_wait(client.with_options(headers={"X-A": "b"}))).outcome is Outcome.NOT_SENT
+        assert clock.monotonic() == 0
+
+
+class TwoUsers(httpx.AsyncBaseTransport):
+    """Tells each user what remains for them."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        left = "1" if request.headers["authorization"].endswith("poor") else "590"
+        return httpx.Response(200, json={"data": {}}, headers={"X-RateLimit-Remaining": left})
+
+
+async def test_a_user_near_the_quota_does_not_narrow_another(clock: ManualClock) -> None:
+    async with TallyfyClient("poor", base_url="https://t.test/api", transport=TwoUsers(), clock=clock) as poor:
+        rich = poor.with_options(auth="rich")
+        await poor.request("GET", "/me")
+        assert poor._limiter.width == 1
+        for client in (rich, poor, rich):
+            await client.request("GET", "/me")
+            assert poor._limiter.width == 20
 
 
 async def test_a_capped_action_stops_a_bulk_of_it_and_nothing_is_taken_for_done(clock: ManualClock) -> None:
@@ -295,6 +444,27 @@ async def test_what_loads_nobody_is_free(clock: ManualClock, status: int | None,
     transport = Failing(status)
     assert await sends(transport, clock, 50, error) == []
     assert transport.sent == 200
+
+
+async def test_one_policy_earns_and_spends(clock: ManualClock) -> None:
+    transport = Failing(503)
+    sandbox = served(clock)
+    options = RequestOptions(retry=1)
+    settings: dict[str, Any] = {"max_connections": 1, "deadline": 1000}
+    async with connect(
+        sandbox, clock=clock, transport=transport, retry=RetryPolicy(budget=None, initial=3.0), **settings
+    ) as client:
+        for _ in range(30):
+            with pytest.raises(ServerError) as caught:
+                await client.me.get(options=options)
+            assert not hasattr(caught.value, "__notes__"), "a number of retries leaves the budget as it is"
+        assert transport.sent == 60
+        assert min(seconds for seconds in clock.slept if seconds) >= 1.5, "and the back-off"
+        own, before = RequestOptions(retry=RetryPolicy(attempts=2, budget=0.5)), transport.sent
+        for _ in range(100):
+            with pytest.raises(ServerError):
+                await client.me.get(options=own)
+        assert 155 <= transport.sent - before <= 160, "a hundred, ten saved up, and half of a hundred"
 
 
 async def test_an_attempt_that_the_users_own_stop_refuses_is_not_paid_for(clock: ManualClock) -> None:

@@ -235,6 +235,14 @@ async def test_tenacity_is_entered_neither_on_success_nor_where_the_table_says_s
         assert entered == 1
 
 
+def test_a_number_of_retries_for_one_call_keeps_the_rest_of_the_policy() -> None:
+    own = RetryPolicy(attempts=9, initial=3.0, retry_after_cap=7.0, budget=None, stop=stop_after_attempt(5))
+    assert own.for_call(None) is own
+    given = RetryPolicy(attempts=2)
+    assert own.for_call(given) is given
+    assert own.for_call(2) == RetryPolicy(attempts=3, initial=3.0, retry_after_cap=7.0, budget=None)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"attempts": 0}, {"initial": -1.0}, {"maximum": -0.1}, {"retry_after_cap": -1.0}], ids=str
 )

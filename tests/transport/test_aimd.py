@@ -210,6 +210,67 @@ def test_a_trial_whose_operation_is_no_longer_called_is_given_up() -> None:
     assert law.width == 20
 
 
+def on_trial() -> tuple[ControlLaw, float]:
+    """Return a law that is trying out half the width for an operation, and the time."""
+    law, now = ControlLaw(20), 0.0
+    for latency in [0.1] * 16 + [1.0] * 32:
+        now += 2.0
+        law.succeeded("op", now, latency, 20)
+    assert law.width == 10
+    return law, now
+
+
+def test_replies_that_say_nothing_end_a_trial_that_is_over_too() -> None:
+    law, now = on_trial()
+    for _ in range(30):
+        now += 2.0
+        law.succeeded(None, now, 0.1, 10)
+        assert law.width == 10
+    now += 2.0
+    law.succeeded(None, now, 0.1, 10)
+    assert law.width == 20
+
+
+def test_many_operations_with_few_calls_each_end_a_trial_that_is_over() -> None:
+    law, now = on_trial()
+    for number in range(200):
+        now += 2.0
+        law.succeeded(f"op {number}", now, 0.1, 10)
+    assert law.width == 20
+
+
+def test_a_trial_is_decided_by_its_own_replies_however_late_they_are() -> None:
+    law, now = on_trial()
+    for _ in range(15):
+        now += 20.0
+        law.succeeded("op", now, 1.0, 10)
+    assert law.width == 10
+    for _ in range(1000):
+        now += 20.0
+        law.succeeded("op", now, 1.0, 20)
+        assert law.width == 20, "it did not help, slow is usual now"
+
+
+@pytest.mark.parametrize("seconds", [2.0, 5.0, 10.0, 25.0])
+def test_what_takes_minutes_for_a_round_narrows_for_one_trial_only(seconds: float) -> None:
+    server = Server(ControlLaw(20), 40)
+    server.widths(1000)
+    server.service = seconds * 4
+    after = server.widths(3000)
+    assert min(after) == 10
+    assert after.count(20) > 2900
+
+
+def test_several_slow_operations_do_not_narrow_one_after_the_other() -> None:
+    law, now, widths = ControlLaw(20), 0.0, list[int]()
+    for number in range(6000):
+        now += 3.0
+        law.succeeded(f"op {number % 3}", now, 0.1 if number < 300 else 1.0, law.width)
+        widths.append(law.width)
+    assert min(widths) == 10
+    assert widths.count(20) > 5900
+
+
 def test_a_refusal_ends_a_trial_and_nothing_is_given_back() -> None:
     law, now = ControlLaw(20), 0.0
     for latency in [0.1] * 16 + [1.0] * 32:

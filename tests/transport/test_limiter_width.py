@@ -95,7 +95,7 @@ async def test_when_it_widens_the_longest_waiting_come_in_at_once(clock: ManualC
     limiter = Limiter(8, clock)
     limiter.refused(began=0.0)
     async with crowd(limiter, 12) as people:
-        assert people.inside == [0, 1, 2, 3]
+        assert sorted(people.inside) == [0, 1, 2, 3]
         for _ in range(10):
             limiter.succeeded(None, 0.0, 0.1)
         await settle()
@@ -156,6 +156,219 @@ async def test_after_a_minute_the_next_caller_lets_everybody_in(clock: ManualClo
         await settle()
         assert sorted(people.inside) == [0, 1, 2, 3]
         await people.leave_all()
+
+
+@asynccontextmanager
+async def one_inside(limiter: Limiter) -> AsyncIterator[Crowd]:
+    """Let one of six in, who stays; the server says that only one call remains."""
+    limiter.remain(1, began=0.0)
+    async with crowd(limiter, 6) as people:
+        assert people.inside == [0]
+        yield people
+
+
+async def test_waiters_come_in_after_the_minute_although_nobody_leaves() -> None:
+    clock = ManualClock(autojump=False)
+    limiter = Limiter(4, clock)
+    async with one_inside(limiter) as people:
+        clock.advance(59.9)
+        await settle()
+        assert people.inside == [0]
+        clock.advance(0.1)
+        await settle()
+        assert sorted(people.inside) == [0, 1, 2, 3]
+    assert sorted(people.served[:4]) == [0, 1, 2, 3]
+    assert people.served[4:] == [4, 5]
+    assert limiter.free == 4
+
+
+async def test_a_newer_word_keeps_waiters_for_its_own_minute() -> None:
+    clock = ManualClock(autojump=False)
+    limiter = Limiter(4, clock)
+    async with one_inside(limiter) as people:
+        clock.advance(40)
+        limiter.remain(1, began=40.0)
+        clock.advance(59)
+        await settle()
+        assert people.inside == [0]
+        clock.advance(1)
+        await settle()
+        assert sorted(people.inside) == [0, 1, 2, 3]
+
+
+async def test_whoever_becomes_the_first_of_the_queue_looks_after_the_minute() -> None:
+    clock = ManualClock(autojump=False)
+    limiter = Limiter(4, clock)
+    async with one_inside(limiter) as people:
+        await people.leave(0)
+        assert people.inside == [1]
+        clock.advance(60)
+        await settle()
+        assert sorted(people.inside) == [1, 2, 3, 4]
+
+
+async def test_when_the_first_of_the_queue_gives_up_the_next_one_looks() -> None:
+    clock = ManualClock(autojump=False)
+    limiter = Limiter(2, clock)
+    limiter.remain(1, began=0.0)
+    await limiter.acquire()
+    first, inside = anyio.CancelScope(), False
+
+    async def impatient() -> None:
+        with first:
+            await limiter.acquire()
+
+    async def patient() -> None:
+        nonlocal inside
+        await limiter.acquire()
+        inside = True
+        limiter.release()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(impatient)
+        await settle()
+        group.start_soon(patient)
+        await settle()
+        first.cancel()
+        await settle()
+        clock.advance(60)
+        await settle()
+        assert inside
+    assert limiter.free == 1
+
+
+async def test_those_who_wait_already_when_the_word_comes_look_too() -> None:
+    clock = ManualClock(autojump=False)
+    limiter = Limiter(2, clock)
+    async with crowd(limiter, 4) as people:
+        limiter.remain(1, began=0.0)
+        await people.leave(0)
+        assert people.inside == [1]
+        clock.advance(60)
+        await settle()
+        assert people.inside == [1, 2]
+
+
+async def test_a_release_after_the_minute_lets_in_as_many_as_may() -> None:
+    clock = ManualClock(autojump=False)
+    limiter = Limiter(4, clock)
+    limiter.remain(1, began=0.0)
+    await limiter.acquire()
+    inside = 0
+
+    async def user() -> None:
+        nonlocal inside
+        await limiter.acquire()
+        inside += 1
+
+    async with anyio.create_task_group() as group:
+        for _ in range(6):
+            group.start_soon(user)
+        await settle()
+        clock._move_to(60.0)
+        limiter.release()
+        assert limiter.free == 0, "at once, before anybody else has looked"
+        await settle()
+        assert inside == 4
+        group.cancel_scope.cancel()
+
+
+async def test_an_old_reply_does_not_make_the_word_older_than_it_was(clock: ManualClock) -> None:
+    limiter = Limiter(20, clock)
+    limiter.remain(5, began=10.0)
+    limiter.remain(4, began=1.0)
+    limiter.remain(15, began=2.0)
+    assert limiter.width == 4
+
+
+async def test_what_remains_for_one_of_two_users_narrows_neither(clock: ManualClock) -> None:
+    limiter = Limiter(8, clock)
+    limiter.remain(1, 0.0, "poor")
+    assert limiter.width == 1
+    async with crowd(limiter, 4) as people:
+        limiter.remain(590, 1.0, "rich")
+        assert limiter.width == 8
+        await settle()
+        assert sorted(people.inside) == [0, 1, 2, 3]
+        limiter.remain(1, 2.0, "poor")
+        assert limiter.width == 8
+    clock.advance(59)
+    limiter.remain(1, 61.0, "poor")
+    assert limiter.width == 8
+    clock.advance(1)
+    limiter.remain(1, 62.0, "poor")
+    assert limiter.width == 1, "nobody has heard of the other for a minute"
+
+
+async def test_a_parked_slot_loads_nobody_but_keeps_its_connection(clock: ManualClock) -> None:
+    limiter = Limiter(2, clock)
+    limiter.remain(1, began=0.0)
+    await limiter.acquire()
+    async with crowd(limiter, 3) as people:
+        assert people.inside == []
+        limiter.park()
+        await settle()
+        assert people.inside == [0], "the first of those who wait comes in"
+        assert limiter.free == 0
+        limiter.remain(100, began=1.0)
+        await settle()
+        assert (limiter.width, people.inside) == (2, [0]), "there is no third connection"
+        limiter.release(parked=True)
+        await settle()
+        assert people.inside == [0, 1]
+    assert limiter.free == 2
+
+
+async def test_parked_slots_leave_no_connection_to_who_has_just_come(clock: ManualClock) -> None:
+    limiter = Limiter(2, clock)
+    for _ in range(2):
+        await limiter.acquire()
+        limiter.park()
+    async with crowd(limiter, 1) as people:
+        assert people.inside == []
+        for _ in range(2):
+            limiter.release(parked=True)
+        await settle()
+        assert people.inside == [0]
+    assert limiter.free == 2
+
+
+async def test_only_what_was_taken_is_parked_and_only_what_was_parked_comes_back(clock: ManualClock) -> None:
+    limiter = Limiter(2, clock)
+    with pytest.raises(RuntimeError, match="could be parked"):
+        limiter.park()
+    await limiter.acquire()
+    with pytest.raises(RuntimeError, match="given back twice"):
+        limiter.release(parked=True)
+    limiter.park()
+    with pytest.raises(RuntimeError, match="given back twice"):
+        limiter.release()
+    limiter.release(parked=True)
+    assert limiter.free == 2
+
+
+@pytest.mark.parametrize("why", ["pause", "turn", "parked"])
+async def test_only_those_who_exchange_count_as_a_load(why: str) -> None:
+    """One at a time has no queue of its own to shorten, whoever else has a slot."""
+    clock = ManualClock(autojump=False)
+    limiter = Limiter(8, clock, RateLimit(per_minute=1) if why == "turn" else None)
+    await limiter.acquire()
+    if why == "pause":
+        limiter.pause(1000)
+    async with anyio.create_task_group() as group:
+        for _ in range(7):
+            if why == "parked":
+                await limiter.acquire()
+                limiter.park()
+            else:
+                group.start_soon(limiter.acquire)
+        await settle()
+        assert limiter.free == 0
+        for number in range(48):
+            limiter.succeeded("op", float(number), 0.1 if number < 16 else 0.9)
+        assert limiter.width == 8
+        group.cancel_scope.cancel()
+    assert limiter._asleep == 0
 
 
 async def test_a_waiter_who_leaves_gives_its_place_to_the_next(clock: ManualClock) -> None:
