@@ -6,6 +6,7 @@ from typing import Any, ClassVar, cast
 from attrs import field, fields, frozen
 
 from tallyfy_async.protocol.converter import unstructure
+from tallyfy_async.protocol.kinds import NO_EXTRA
 
 
 @frozen(kw_only=True, repr=False)
@@ -16,14 +17,14 @@ class Model:
     identifier of ours is declared with ``field(default=None, metadata={"key": …})``.
 
     Attributes:
-        extra: what the reply holds beyond the attributes, key -> JSON value; not shared with another model.
+        extra: what the reply holds beyond the attributes, key -> JSON value; to be read, not changed.
 
     """
 
     __bare__: ClassVar[str | None] = None
     """Key whose value alone may stand for the whole object."""
 
-    extra: Mapping[str, Any] = field(factory=dict[str, Any], hash=False)
+    extra: Mapping[str, Any] = field(default=NO_EXTRA, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the reply's JSON object again, sharing nothing with the model.

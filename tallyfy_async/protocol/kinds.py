@@ -4,7 +4,7 @@ import enum
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from types import UnionType
-from typing import Annotated, Any, Final, Self, TypeAlias, TypeVar, Union, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Self, TypeAlias, TypeVar, Union, get_origin
 
 import attrs
 
@@ -27,6 +27,32 @@ Item = Annotated[T | None, Quirk.INCLUDE]
 """An included object: bare, or inside ``{"data": …}``."""
 Moment: TypeAlias = Annotated[datetime | date, Quirk.MOMENT]
 """An input: an aware datetime, or a date that stands for its first second in UTC."""
+
+
+class _NoExtra(dict[str, Any]):
+    """An empty dict that stays so."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        msg = "models are not changed: make another one with attrs.evolve"
+        raise TypeError(msg)
+
+    if not TYPE_CHECKING:
+        __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> str:
+        return "NO_EXTRA"
+
+
+NO_EXTRA: Final[Mapping[str, Any]] = _NoExtra()
+"""The ``extra`` of all models that have none: most objects of a page, which a dict each would make larger."""
 
 
 class Include(tuple[T, ...]):  # noqa: SLOT001 - a tuple cannot have slots, and this one carries two attributes

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeGuard, get_args, get_origi
 import attrs
 
 from tallyfy_async.protocol.dates import format_response
-from tallyfy_async.protocol.kinds import Include, Quirk, bare_key, field_key, is_model, is_union, required_keys
+from tallyfy_async.protocol.kinds import (
+    NO_EXTRA,
+    Include,
+    Quirk,
+    bare_key,
+    field_key,
+    is_model,
+    is_union,
+    required_keys,
+)
 from tallyfy_async.protocol.scalars import (
     SCALARS,
     MismatchError,
@@ -328,7 +337,7 @@ def _read_model(kind: Any, parts: Mapping[str, Part], payload: dict[str, Any], e
     for key, part in parts.items():
         if part.required and part.name not in values:
             raise _missing(key, payload)
-    return kind(extra=extra, **values)
+    return kind(extra=extra or NO_EXTRA, **values)
 
 
 def _missing(key: str, payload: dict[str, Any]) -> MismatchError:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeGuard
 
 from attrs import define, field, frozen
 
+from tallyfy_async.protocol.kinds import NO_EXTRA
 from tallyfy_async.protocol.scalars import MismatchError, Reader, is_object
 
 _MOST_SHAPES: Final = 256
@@ -223,7 +224,8 @@ class _Source:
         absent = [f"{model}.{part.name} = " for key, part in parts.items() if key not in values]
         self.put(depth, *([f"{''.join(absent)}None"] if absent else []))
         extra = ", ".join(f"{key!r}: {value}" for key, value in values.items() if key not in parts)
-        self.put(depth, f"{model}.extra = {{{extra}}}", f"{model}.__class__ = {self.name(shapes.kind)}")
+        extra = f"{{{extra}}}" if extra else self.name(NO_EXTRA)
+        self.put(depth, f"{model}.extra = {extra}", f"{model}.__class__ = {self.name(shapes.kind)}")
         return model
 
     def fit(self, depth: int, part: Part, value: str, sample: Any, inside: int) -> None:

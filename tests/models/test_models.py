@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
 import json
 import pathlib
+import pickle
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -13,7 +15,7 @@ import pytest
 import tallyfy_async
 from tallyfy_async import models
 from tallyfy_async.errors import ConfigurationError
-from tallyfy_async.models import OneOffTaskUpdate, Owners, RunLaunch, RunUpdate, TaskUpdate
+from tallyfy_async.models import OneOffTaskUpdate, Owners, RunLaunch, RunUpdate, TaskUpdate, User
 from tallyfy_async.models.processes import OneOffTaskReplace, RunFormFields
 from tallyfy_async.models.task_inputs import TaskCreate
 from tallyfy_async.protocol.converter import structure, write
@@ -198,3 +200,22 @@ def test_a_one_off_task_is_replaced_with_three_keys_each_time() -> None:
         "owners": owners,
     }
     assert write(TaskUpdate, {"webhook": None}) == {"webhook": None}
+
+
+def test_models_without_extra_share_an_empty_one_that_stays_empty() -> None:
+    first, second = structure([{"id": 1, "email": "a@example.com"}] * 2, tuple[User, ...])
+    assert first.extra is second.extra
+    assert first.extra == {}
+    assert json.dumps(first.extra) == "{}"
+    for change in (
+        lambda extra: extra.update(a=1),
+        lambda extra: extra.setdefault("a", 1),
+        lambda extra: extra.__setitem__("a", 1),
+        lambda extra: extra.__ior__({"a": 1}),
+        lambda extra: extra.pop("a", None),
+    ):
+        with pytest.raises(TypeError, match=r"attrs\.evolve"):
+            change(first.extra)
+    assert (dict(first.extra), copy.copy(first).extra, copy.deepcopy(first).extra) == ({}, {}, {})
+    assert pickle.loads(pickle.dumps(first)).extra is first.extra
+    assert attrs.evolve(first, extra={"a": 1}).extra == {"a": 1}
