@@ -137,6 +137,10 @@ def _spent(refusal: TallyfyError) -> UploadSourceError:
     return UploadSourceError(msg, retry_after=getattr(refusal, "retry_after", None), outcome=refusal.outcome)
 
 
+_MOST_RENEWALS = 3
+"""Of one call whose tokens end on their way; one that should still be good is renewed once."""
+
+
 @define(eq=False, kw_only=True)
 class _Flight:
     """What changes while one call is under way."""
@@ -147,7 +151,7 @@ class _Flight:
     opened: Opened | None = None
     ends_at: float = 0.0
     attempts: int = 0
-    renewed: bool = False
+    renewals: int = 0
     progress: Progress | None = None
     last: BaseException | None = None
     started: float = 0.0
@@ -188,10 +192,10 @@ class _Flight:
             raise
 
     async def attempt_once(self) -> Response:
-        """Send once, or twice where the first reply was a 401 that a new token may mend."""
+        """Send once, and again where the reply was a 401 that a new token may mend."""
         reply, token = await self.exchange(None)
-        if reply.status == 401 and token is not None:
-            reply = await self.answer_401(token, reply)
+        while reply.status == 401 and token is not None and (newer := await self.answer_401(token, reply)) is not None:
+            reply, token = await self.exchange(newer)
         if not 200 <= reply.status < 300:
             error = self.refused(reply)
             if token is not None:
@@ -205,13 +209,17 @@ class _Flight:
         self.tell(reply.status, None, None, reply.request_id)
         return response
 
-    async def answer_401(self, token: Token, reply: Reply) -> Reply:
+    async def answer_401(self, token: Token, reply: Reply) -> Token | None:
+        """Return the token to send instead, None where another one will not help."""
         tokens = self.engine.tokens
-        # A token that has ended on the way tells nothing of the next one; the attempts bound how often that happens.
+        # A token that has ended on the way tells nothing of the next one.
         ended = token.expires_at is not None and token.expires_at <= self.engine.clock.time()
-        if tokens is None or (self.renewed and not ended):
-            return reply
-        self.renewed = True
+        if tokens is None or self.renewals == _MOST_RENEWALS:
+            return None
+        if self.renewals and not ended:
+            tokens.futile()
+            return None
+        self.renewals += 1
         refusal = self.refused(reply)
         self.note(refusal, 0.0)
         try:
@@ -219,15 +227,10 @@ class _Flight:
         except AuthError as error:
             error.outcome = Outcome.REFUSED
             raise error from refusal
-        if newer is None:
-            return reply
         body = self.call.streamed
-        if body is not None and body.spent:
+        if newer is not None and body is not None and body.spent:
             raise _spent(refusal) from refusal
-        reply, _ = await self.exchange(newer)
-        if reply.status == 401:
-            tokens.futile()
-        return reply
+        return newer
 
     async def exchange(self, token: Token | None) -> tuple[Reply, Token | None]:
         """Send with ``token``, or else with the current one, which may have to be awaited without a slot."""

@@ -193,6 +193,23 @@ async def test_row_76_a_token_that_ends_on_the_way_does_not_use_up_the_one_renew
     assert len(line.answers) == (0 if status == 200 else 1)
 
 
+@pytest.mark.parametrize(("ends", "sent", "done"), [(1, 2, True), (3, 4, True), (4, 4, False)])
+async def test_row_76_tokens_that_end_on_the_way_are_renewed_three_times(ends: int, sent: int, done: bool) -> None:
+    clock = ManualClock()
+    line = _Slow(clock, *[(401, 4000.0)] * ends, *[(200, 0.0)] * 2)
+    grant = ClientCredentials(client_id="1", client_secret="s")
+    async with TallyfyClient(grant, transport=line, clock=clock, deadline=None, timeout=9999.0) as tallyfy:
+        if done:
+            await tallyfy.request("GET", "/me")
+        else:
+            with pytest.raises(AuthenticationError):
+                await tallyfy.request("GET", "/me")
+        assert ends + 2 - len(line.answers) == sent
+        left = len(line.answers)
+        assert (await tallyfy.request("GET", "/me")).status == 200
+        assert left - len(line.answers) == 1, "nobody held it against the next call"
+
+
 async def test_row_77_retry_carries_the_new_token_and_the_callers_headers() -> None:
     with served(record=True) as sandbox:
         options = RequestOptions(headers={"X-Mine": "1"})
