@@ -138,7 +138,7 @@ def _spent(refusal: TallyfyError) -> UploadSourceError:
 
 
 _MOST_RENEWALS = 3
-"""Of one call whose tokens end on their way; one that should still be good is renewed once."""
+"""Of one call whose tokens end, or are replaced, on their way; one that should still be good is renewed once."""
 
 
 @define(eq=False, kw_only=True)
@@ -212,11 +212,9 @@ class _Flight:
     async def answer_401(self, token: Token, reply: Reply) -> Token | None:
         """Return the token to send instead, None where another one will not help."""
         tokens = self.engine.tokens
-        # A token that has ended on the way tells nothing of the next one.
-        ended = token.expires_at is not None and token.expires_at <= self.engine.clock.time()
         if tokens is None or self.renewals == _MOST_RENEWALS:
             return None
-        if self.renewals and not ended:
+        if self.renewals and not tokens.outlived(token):
             tokens.futile()
             return None
         self.renewals += 1

@@ -210,6 +210,22 @@ async def test_row_76_tokens_that_end_on_the_way_are_renewed_three_times(ends: i
         assert left - len(line.answers) == 1, "nobody held it against the next call"
 
 
+async def test_row_76_tokens_replaced_on_the_way_are_no_refusals() -> None:
+    class Replacing(_Slow):
+        """Refuses twice, each time because another call had the token replaced meanwhile."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if self.answers and self.answers[0][0] == 401 and not request.url.path.endswith("/oauth/token"):
+                await client.tokens.refresh()
+            return await super().handle_async_request(request)
+
+    line = Replacing(clock := ManualClock(), (401, 0.0), (401, 0.0), (200, 0.0), (200, 0.0))
+    grant = ClientCredentials(client_id="1", client_secret="s")
+    async with TallyfyClient(grant, transport=line, clock=clock) as client:
+        assert (await client.request("GET", "/me")).status == 200
+        assert (line.tokens, len(line.answers)) == (3, 1)
+
+
 async def test_row_77_retry_carries_the_new_token_and_the_callers_headers() -> None:
     with served(record=True) as sandbox:
         options = RequestOptions(headers={"X-Mine": "1"})
