@@ -192,12 +192,14 @@ class TokenManager:
         return await self.refresh(if_generation=token.generation)
 
     def outlived(self, token: Token) -> bool:
-        """Whether a token has ended or was replaced meanwhile, so that its refusal tells nothing of the next one.
+        """Whether a token was replaced, or is due to be: its refusal tells nothing of the next one.
 
         A refresh ends the access token that it replaces, also for the calls that it is under way with.
         """
-        replaced = self._held is not None and self._held.token.access_token != token.access_token
-        return replaced or (token.expires_at is not None and token.expires_at <= self.clock.time())
+        held = self._held
+        if held is None or held.token.access_token != token.access_token:
+            return True
+        return not held.fresh(self.clock.monotonic(), self.clock.time())
 
     def futile(self) -> None:
         """Note that a token was refused right after its renewal: a 401 brings no further renewal for a while."""
