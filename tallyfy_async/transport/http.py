@@ -49,7 +49,7 @@ def _checked_proxy(proxy: str) -> httpx.Proxy:
 
 
 class _NoCookies(httpx.Cookies):
-    """Keeps none: one pool serves many users. To look for them is also the dearest step of a send by httpx."""
+    """Keeps none, and looks for none in each reply: one pool serves many users."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
         pass
