@@ -114,6 +114,7 @@ class Renewal:
         seen: the record that the last renewal began with.
         unwritten: a token that the server gave and the store did not take yet.
         unspent: a record that we marked and whose refresh token was not spent, until the store has it without the mark.
+        recorded: whether the store has held a record of this line.
 
     """
 
@@ -128,6 +129,7 @@ class Renewal:
     seen: Token | None = None
     unwritten: Token | None = None
     unspent: Token | None = None
+    recorded: bool = False
 
     @property
     def limit(self) -> float:
@@ -143,7 +145,8 @@ class Renewal:
         with self.clock.timeout(self.limit):
             async with self.store.lock(self.key):
                 stored = await self._mended(await self.store.load(self.key))
-                if stored is None and ours is not None:
+                self.recorded |= stored is not None
+                if stored is None and ours is not None and (ours.generation or self.recorded):
                     # Somebody emptied the store. Since then a sibling may have traded our refresh token in.
                     ours = evolve(ours, refresh_token=None)
                 refused = None if rejected is None else _Refused(rejected, ours)
@@ -237,6 +240,7 @@ class Renewal:
             return None
         if not await self.store.save(self.key, _on_its_way(record), expected=expected):
             return await self._overtaken(record)
+        self.recorded = True
         try:
             token = await self._present(record, request, deadline)
         except DeadRefreshTokenError as error:

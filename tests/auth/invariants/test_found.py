@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
 
-from tallyfy_async import AuthError, MemoryStore, RequestTimeoutError, StoreError, Token
+from tallyfy_async import (
+    AuthError,
+    MemoryStore,
+    ReauthenticationRequiredError,
+    RequestTimeoutError,
+    StoreError,
+    Token,
+)
 from tallyfy_async.transport.clock import ManualClock
-from tests.auth.line import KEY, Server, holding, manager, record, resumed
+from tests.auth.line import DOWN, KEY, Server, holding, manager, record, resumed
 
 pytestmark = pytest.mark.anyio
 LEAST = 1.0
@@ -37,6 +45,29 @@ class Slow(MemoryStore):
         return await super().save(key, token, expected=expected)
 
 
+class Troubled(MemoryStore):
+    """A store whose lock is late, or whose writes fail, or which is emptied."""
+
+    def __init__(self, clock: ManualClock, trouble: str) -> None:
+        super().__init__()
+        self.clock, self.trouble = clock, trouble
+
+    @asynccontextmanager
+    async def lock(self, key: str) -> AsyncGenerator[None, None]:
+        if self.trouble == "lock":
+            await self.clock.sleep(9.5)
+        async with super().lock(key):
+            yield
+
+    async def save(self, key: str, token: Token, *, expected: int | None) -> bool:
+        if self.trouble == "save":
+            raise StoreError("the store failed")
+        return await super().save(key, token, expected=expected)
+
+    def lose(self) -> None:
+        self._records.clear()
+
+
 @pytest.mark.parametrize("seconds", [9.5, 12.0])
 async def test_refresh_token_is_not_sent_after_a_slow_mark(clock: ManualClock, server: Server, seconds: float) -> None:
     store = Slow(clock)
@@ -49,6 +80,30 @@ async def test_refresh_token_is_not_sent_after_a_slow_mark(clock: ManualClock, s
     store.seconds = 0.0
     assert (await tokens.get()).generation == 2
     assert server.resent == []
+
+
+@pytest.mark.parametrize("trouble", ["lock", "save"])
+async def test_first_trade_survives_a_store_in_trouble(clock: ManualClock, server: Server, trouble: str) -> None:
+    """What was never written cannot have been lost, so the code or refresh token of a new login is still good."""
+    store = Troubled(clock, trouble)
+    tokens = manager(server, store, resumed())
+    with pytest.raises(StoreError):
+        await tokens.get()
+    store.trouble = ""
+    assert (await tokens.get()).generation == 1
+    assert server.grants == ["refresh_token"]
+
+
+async def test_first_trade_is_not_repeated_where_its_record_is_gone(clock: ManualClock, server: Server) -> None:
+    store = Troubled(clock, "")
+    server.accidents = [DOWN]
+    tokens = manager(server, store, resumed())
+    with pytest.raises(AuthError):
+        await tokens.get()
+    store.lose()
+    with pytest.raises(ReauthenticationRequiredError, match="lost the record"):
+        await tokens.get()
+    assert len(server.received) == 1
 
 
 async def test_replay_waits_for_a_renewal_with_time_to_hear(clock: ManualClock, server: Server) -> None:
