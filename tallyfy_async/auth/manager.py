@@ -194,12 +194,13 @@ class TokenManager:
     def outlived(self, token: Token) -> bool:
         """Whether a token was replaced, or is due to be: its refusal tells nothing of the next one.
 
-        A refresh ends the access token that it replaces, also for the calls that it is under way with.
+        A refresh ends the access token that it replaces, also for the calls that it is under way with. A token that
+        was born ended is no such case: the next one would be, too.
         """
         held = self._held
         if held is None or held.token.access_token != token.access_token:
             return True
-        return not held.fresh(self.clock.monotonic(), self.clock.time())
+        return token.lifetime != 0 and not held.fresh(self.clock.monotonic(), self.clock.time())
 
     def futile(self) -> None:
         """Note that a token was refused right after its renewal: a 401 brings no further renewal for a while."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import anyio.lowlevel
@@ -46,13 +46,21 @@ READ = Operation(id="read", method="GET", path="/read", scopes="none", call="rea
 WRITE = Operation(id="write", method="POST", path="/write", scopes="none", call="write")
 
 
+class Send(NamedTuple):
+    """One request of a call: its token, the answer, and whether the token was good."""
+
+    access: str
+    status: int
+    good: bool
+
+
 @define(eq=False, repr=False)
 class Api(Transport):
     """The API of one process: it asks the authority about the token, and keeps who sent what, by the call's number."""
 
     authority: Authority
     accidents: list[tuple[float, int | None]] = field(factory=list[tuple[float, int | None]])
-    sends: dict[str, list[tuple[str, int]]] = field(factory=dict[str, list[tuple[str, int]]])
+    sends: dict[str, list[Send]] = field(factory=dict[str, "list[Send]"])
 
     async def exchange(self, request: Request, progress: Progress | None = None) -> Reply:
         if progress is not None:
@@ -67,9 +75,10 @@ class Api(Transport):
 
     def _answer(self, headers: dict[str, str], status: int | None) -> Reply:
         access = headers["Authorization"].removeprefix("Bearer ")
+        good = self.authority.accepts(access)
         if status is None:
-            status = 200 if self.authority.accepts(access) else 401
-        self.sends.setdefault(headers["X-Call"], []).append((access, status))
+            status = 200 if good else 401
+        self.sends.setdefault(headers["X-Call"], []).append(Send(access, status, good))
         if status == 401:
             self.authority.refused.add(access)
         return Reply(status=status, content=json.dumps({"message": f"Authorization: Bearer {access}"}).encode())

@@ -242,10 +242,12 @@ class World:
 
     def _judge_sends(self, op: Op) -> None:
         sends = op.node.api.sends.get(str(op.number), [])
-        refused = [access for access, status in sends if status == 401]
-        if len(refused) > 2 or len(set(refused)) < len(refused):
-            self.violations.append(f"a call was sent {len(refused)} times to a 401, {len(set(refused))} tokens")
-        if len(sends) > self.retries + 2:
+        refused = [send for send in sends if send.status == 401]
+        tokens = {send.access for send in refused}
+        # Only a token that ended on its way lets a call ask a third time, and a fourth.
+        if len(refused) > 4 or sum(send.good for send in refused) > 2 or len(tokens) < len(refused):
+            self.violations.append(f"a call was sent {len(refused)} times to a 401, {len(tokens)} tokens")
+        if len(sends) - len(refused) > self.retries + 1:
             self.violations.append(f"a call was sent {len(sends)} times")
 
     def _judge_close(self, op: Op) -> None:
