@@ -124,8 +124,8 @@ class RedisStore:
         if not self._guard.closed:
             self._check_loop()
             self._guard.closed = True
-            if self._owned:
-                await self._server.aclose()
+            if self._owned:  # a cancelled close would leave connections open
+                await run_in_child(self._server.aclose, shield=True)
 
     async def load(self, key: str) -> Token | None:
         """Return the record under ``key``, None where there is none.

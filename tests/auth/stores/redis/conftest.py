@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tallyfy_async.auth.stores import redis_commands
 from tests.redis_server import RedisServer, served_redis
 
 
@@ -11,6 +12,12 @@ from tests.redis_server import RedisServer, served_redis
 def anyio_backend() -> str:
     """Run on asyncio only, as redis.asyncio does."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for as long as a busy machine may stand still; what is about patience sets its own."""
+    monkeypatch.setattr(redis_commands, "PATIENCE", 30.0)
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,21 @@ async def test_closed_store_refuses(server: RedisServer) -> None:
         assert len(admin.client_list()) == 1
 
 
+async def test_cancelled_close_leaves_no_connection(server: RedisServer) -> None:
+    store = RedisStore(server.url, keys=KEYS)
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(store.load, LINE)
+    with server.admin() as admin:
+        assert len(admin.client_list()) > 2
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await store.aclose()
+    with server.admin() as admin, anyio.fail_after(TOO_LONG):
+        while len(admin.client_list()) > 1:  # noqa: ASYNC110 - the server tells nobody when it has noticed
+            await anyio.sleep(0.01)
+
+
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_trio_is_refused(anyio_backend: str) -> None:
     store = RedisStore("redis://127.0.0.1:1/0", keys=KEYS)
