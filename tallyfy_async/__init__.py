@@ -10,11 +10,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tallyfy_async.auth.authorize import AuthorizationRequest
-    from tallyfy_async.auth.grants import ClientCredentials, PasswordGrant, RefreshToken, StaticToken
+    from tallyfy_async.auth.grants import ClientCredentials, PasswordGrant, RefreshToken
     from tallyfy_async.auth.logins import AuthorizationCode, ImplicitToken, StoredLogin
     from tallyfy_async.auth.loopback import LoopbackReceiver
     from tallyfy_async.auth.manager import TokenManager, TokenStatistics
     from tallyfy_async.auth.on_behalf_of import OnBehalfOf
+    from tallyfy_async.auth.personal import StaticToken
     from tallyfy_async.auth.redirect import safe_return_path
     from tallyfy_async.auth.stores import TokenStore
     from tallyfy_async.auth.stores.file import FileStore
@@ -85,12 +86,13 @@ if TYPE_CHECKING:
     from tallyfy_async.transport.limiter import RateLimit
 else:
     _PLACES = {
-        "auth.grants": ("ClientCredentials", "PasswordGrant", "RefreshToken", "StaticToken"),
+        "auth.grants": ("ClientCredentials", "PasswordGrant", "RefreshToken"),
         "auth.logins": ("AuthorizationCode", "ImplicitToken", "StoredLogin"),
         "auth.authorize": ("AuthorizationRequest",),
         "auth.loopback": ("LoopbackReceiver",),
         "auth.on_behalf_of": ("OnBehalfOf",),
         "auth.manager": ("TokenManager", "TokenStatistics"),
+        "auth.personal": ("StaticToken",),
         "auth.redirect": ("safe_return_path",),
         "auth.stores": ("TokenStore",),
         "auth.stores.file": ("FileStore",),

@@ -13,8 +13,8 @@ from urllib.parse import quote
 from attrs import Attribute, field, frozen
 
 from tallyfy_async import __version__
-from tallyfy_async.auth.grants import ClientCredentials, PasswordGrant, StaticToken
 from tallyfy_async.auth.oauth_client import AUTHORIZE_URL, Grant, OAuthClient
+from tallyfy_async.auth.personal import StaticToken
 from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.engine.policy import RetryPolicy
@@ -282,6 +282,8 @@ def _environment_auth() -> Grant:
     read = os.environ.get
     if token := read("TALLYFY_ACCESS_TOKEN"):
         return StaticToken(token)
+    from tallyfy_async.auth.grants import ClientCredentials, PasswordGrant  # noqa: PLC0415 - lazy: as few as are used
+
     client_id, secret = read("TALLYFY_CLIENT_ID"), read("TALLYFY_CLIENT_SECRET")
     if not client_id or not secret:
         msg = "set TALLYFY_ACCESS_TOKEN, or TALLYFY_CLIENT_ID and TALLYFY_CLIENT_SECRET"

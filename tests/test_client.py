@@ -31,8 +31,8 @@ from tallyfy_async import (
     Timeouts,
 )
 from tallyfy_async.sandbox import Fault, Sandbox
-from tallyfy_async.transport.clock import ManualClock
 from tallyfy_async.transport.http import asgi_transport
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.helpers import connect, small_sandbox
 
 pytestmark = pytest.mark.anyio

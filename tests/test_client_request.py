@@ -18,7 +18,7 @@ from tallyfy_async import (
 )
 from tallyfy_async.protocol.migration import MIGRATIONS, Kind
 from tallyfy_async.sandbox import Fault
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.helpers import connect, small_sandbox
 
 pytestmark = pytest.mark.anyio

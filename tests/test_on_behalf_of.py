@@ -21,7 +21,7 @@ from tallyfy_async import (
     ValidationError,
 )
 from tallyfy_async.sandbox import Fault, Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.faults.rig import CALLERS, connected, every, login, me, served, together
 
 pytestmark = pytest.mark.anyio

@@ -25,7 +25,7 @@ from tallyfy_async import (
 )
 from tallyfy_async.config import ClientConfig
 from tallyfy_async.sandbox import Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.faults.rig import connected, login, served
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ from tallyfy_async import PasswordGrant, ReauthenticationRequiredError, TallyfyE
 from tallyfy_async.protocol.redaction import Secret
 from tallyfy_async.sandbox import Fault, Rule, Sandbox, Settings
 from tallyfy_async.testing import connect
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 
 pytestmark = pytest.mark.anyio
 

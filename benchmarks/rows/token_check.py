@@ -18,9 +18,9 @@ import anyio
 from benchmarks.harness import Goal, Line, RowError, above, alternate, quietest
 from benchmarks.redis_server import redis_if_any
 from benchmarks.storm import OpenStore, in_files, in_memory, in_redis
-from tallyfy_async.auth.grants import StaticToken
 from tallyfy_async.auth.manager import TokenManager
 from tallyfy_async.auth.oauth_client import TokenRequest
+from tallyfy_async.auth.personal import StaticToken
 from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.auth.token import Token
 from tallyfy_async.transport.clock import SystemClock

@@ -93,22 +93,18 @@ _QUOTED: Final = (
     r"\"(?:[^\"\\]|\\.)*(?:\"|\\?$)|'(?:[^'\\]|\\.)*(?:'|\\?$)"
     r"|\\+[\"'](?:\\\\\\.|[^\\]|\\(?![\"']))*(?:\\[\"']|$)"
 )
-_PAIR: Final = re.compile(
-    rf"(?P<key>(?P<open>[\"']?)(?<![\w-])(?P<name>{_NAMES})\\*[\"']?\s*(?P<sign>[:,])\s*[bu]?)"
-    rf"(?P<value>(?P<list>\[[^\]]*(?:\]|$))|(?P<quoted>{_QUOTED})|(?!(?:null|None|true|false|True|False)\b)[^\s\"',;}}\])&\\]+)",
-    re.IGNORECASE | re.DOTALL,
+# Patterns are texts, which re compiles and keeps at their first use: most programs never show one.
+_PAIR: Final = (
+    rf"(?is)(?P<key>(?P<open>[\"']?)(?<![\w-])(?P<name>{_NAMES})\\*[\"']?\s*(?P<sign>[:,])\s*[bu]?)"
+    rf"(?P<value>(?P<list>\[[^\]]*(?:\]|$))|(?P<quoted>{_QUOTED})|(?!(?:null|None|true|false|True|False)\b)[^\s\"',;}}\])&\\]+)"
 )
-_FORM: Final = re.compile(
-    rf"(?P<key>(?<![\w-])(?:{_NAMES})=)(?P<value>{_QUOTED}|[^&\s\"'#;,)\]}}]+)", re.IGNORECASE | re.DOTALL
-)
-_HEADER_LINE: Final = re.compile(
-    r"(?P<key>\b(?:proxy-)?authorization\s*[:=]\s*|\b(?:set-)?cookie\s*:\s*)[^\r\n\"']+", re.IGNORECASE
-)
-_SCHEME: Final = re.compile(r"\b(?P<scheme>bearer|basic)(?:\s|%20|\+)+[\w.~+/=%-]+", re.IGNORECASE)
-_JWT: Final = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.?[\w-]*")
+_FORM: Final = rf"(?is)(?P<key>(?<![\w-])(?:{_NAMES})=)(?P<value>{_QUOTED}|[^&\s\"'#;,)\]}}]+)"
+_HEADER_LINE: Final = r"(?i)(?P<key>\b(?:proxy-)?authorization\s*[:=]\s*|\b(?:set-)?cookie\s*:\s*)[^\r\n\"']+"
+_SCHEME: Final = r"(?i)\b(?P<scheme>bearer|basic)(?:\s|%20|\+)+[\w.~+/=%-]+"
+_JWT: Final = r"\beyJ[\w-]{5,}\.[\w-]+\.?[\w-]*"
 # After these, a word without quotes is prose, or a header line that is masked already.
 _PROSE: Final = frozenset({"token", "code", "authorization", "proxy-authorization", "cookie", "set-cookie"})
-_ERROR_CODE: Final = re.compile(r"\\*[\"'][A-Z]{2,30}(?:_[A-Z]{2,30}){1,4}\\*[\"']")
+_ERROR_CODE: Final = r"\\*[\"'][A-Z]{2,30}(?:_[A-Z]{2,30}){1,4}\\*[\"']"
 
 
 def redact(text: str) -> str:
@@ -118,16 +114,16 @@ def redact(text: str) -> str:
     forms, query strings, reprs and header lines become ``…``, also where the text ends in the middle of one.
     Error codes such as ``"code": "RATE_LIMIT_EXCEEDED"`` stay readable.
     """
-    text = _HEADER_LINE.sub(rf"\g<key>{MASK}", text)
-    text = _PAIR.sub(_mask_pair, text)
-    text = _FORM.sub(rf"\g<key>{MASK}", text)
-    text = _SCHEME.sub(rf"\g<scheme> {MASK}", text)
-    return _JWT.sub(MASK, text)
+    text = re.sub(_HEADER_LINE, rf"\g<key>{MASK}", text)
+    text = re.sub(_PAIR, _mask_pair, text)
+    text = re.sub(_FORM, rf"\g<key>{MASK}", text)
+    text = re.sub(_SCHEME, rf"\g<scheme> {MASK}", text)
+    return re.sub(_JWT, MASK, text)
 
 
 def _mask_pair(match: re.Match[str]) -> str:
     name = match["name"].lower()
-    if name == "code" and _ERROR_CODE.fullmatch(match["value"]):
+    if name == "code" and re.fullmatch(_ERROR_CODE, match["value"]):
         return match[0]
     if match["list"] is not None:
         return f'{match["key"]}["{MASK}"]'

@@ -15,7 +15,7 @@ from tallyfy_async import MemoryStore, PasswordGrant, RefreshToken, Token, Token
 from tallyfy_async.auth.oauth_client import Grant, TokenRequest
 from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.protocol.response import Reply, failure
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 
 KEY = "line"
 DOWN = (503, {"error": "server_error"})

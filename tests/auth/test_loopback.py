@@ -16,7 +16,7 @@ from tallyfy_async import ConfigurationError, RedirectError, Secret
 from tallyfy_async.auth.authorize import AuthorizationRequest
 from tallyfy_async.auth.logins import AuthorizationCode, ImplicitToken
 from tallyfy_async.auth.loopback import LoopbackReceiver
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.listening import Wait, ended, is_free, status, waiting
 from tests.auth.redirects import CODE, answer, token_answer
 from tests.faults.rig import until

@@ -15,7 +15,7 @@ from tallyfy_async import (
     Token,
     TokenRequestError,
 )
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.line import DOWN, KEY, Server, aged, crowd, manager, record, resumed
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,7 @@ from tallyfy_async import (
     TokenRecord,
     TokenRequestError,
 )
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.line import DOWN, KEY, Server, aged, crowd, manager, record
 
 pytestmark = pytest.mark.anyio

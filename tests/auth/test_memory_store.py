@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 
 from tallyfy_async import MemoryStore
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.line import record
 
 pytestmark = pytest.mark.anyio

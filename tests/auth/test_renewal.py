@@ -24,7 +24,7 @@ from tallyfy_async import (
     TokenRequestError,
     TransportError,
 )
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.line import CLIENT, KEY, LOGIN, Server, crowd, holding, manager, record, resumed
 
 pytestmark = pytest.mark.anyio

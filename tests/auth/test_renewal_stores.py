@@ -17,7 +17,7 @@ from tallyfy_async import (
     StoreLockTimeoutError,
     Token,
 )
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.line import KEY, LOGIN, Server, crowd, holding, manager, record, resumed
 
 pytestmark = pytest.mark.anyio

@@ -21,7 +21,7 @@ from tallyfy_async import (
     Token,
     TokenManager,
 )
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.line import CLIENT, KEY, Server, aged, crowd, holding, manager, record, resumed
 
 pytestmark = pytest.mark.anyio

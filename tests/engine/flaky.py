@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import httpx
 
 from tallyfy_async.sandbox import Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 
 Accident = Callable[[httpx.Request], httpx.Response | None]
 

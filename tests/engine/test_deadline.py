@@ -18,7 +18,7 @@ from tallyfy_async import (
     Timeouts,
 )
 from tallyfy_async.sandbox import Fault, Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import Slow
 from tests.helpers import connect, small_sandbox
 

@@ -32,7 +32,7 @@ from tallyfy_async import (
 )
 from tallyfy_async.engine.download import Download, name_of
 from tallyfy_async.protocol.response import Headers
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.helpers import http_of, pool_of, until
 from tests.transport.peer import Handler, Peer, PeerServer, serving
 

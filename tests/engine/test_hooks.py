@@ -19,7 +19,7 @@ from tallyfy_async import (
     TokenRequestError,
 )
 from tallyfy_async.sandbox import Fault, Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import Flaky, refused
 from tests.helpers import connect, small_sandbox
 

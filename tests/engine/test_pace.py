@@ -33,7 +33,7 @@ from tallyfy_async import (
 from tallyfy_async.engine import bulk
 from tallyfy_async.engine.report import State
 from tallyfy_async.sandbox import Fault, Sandbox, Settings
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import refused
 from tests.helpers import connect
 

@@ -29,7 +29,7 @@ from tallyfy_async import (
 )
 from tallyfy_async.engine import retry as retry_module
 from tallyfy_async.sandbox import Fault, Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import Flaky, lost
 from tests.helpers import connect, small_sandbox
 

@@ -29,7 +29,7 @@ from tallyfy_async import (
     ValidationError,
 )
 from tallyfy_async.sandbox import Fault, Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import Accident, Flaky, lost, refused
 from tests.helpers import connect, small_sandbox
 

@@ -12,7 +12,7 @@ from tallyfy_async import MemoryStore, PasswordGrant, RefreshToken, TallyfyClien
 from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.config import ClientConfig
 from tallyfy_async.sandbox import Sandbox, Settings
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 
 CALLERS = 50
 TOO_LONG = 30.0

@@ -16,7 +16,7 @@ from tallyfy_async import (
     TokenRequestError,
 )
 from tallyfy_async.sandbox import Fault, Rule
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.faults.rig import (
     CALLERS,
     connected,

@@ -10,7 +10,7 @@ import pytest
 
 from tallyfy_async import AuthError, MemoryStore, Token, TokenRequestError
 from tallyfy_async.sandbox import UNSET, Fault, Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.faults.rig import (
     CALLERS,
     connected,

@@ -19,7 +19,7 @@ from tallyfy_async import (
     TallyfyClient,
 )
 from tallyfy_async.sandbox import Fault, Rule, Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.faults.rig import CALLERS, connected, every, login, logins, me, refreshes, served, together
 
 pytestmark = pytest.mark.anyio

@@ -27,7 +27,7 @@ from tallyfy_async import (
 from tallyfy_async.errors import UploadSourceError
 from tallyfy_async.models import Asset
 from tallyfy_async.sandbox import Fault, Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.faults.rig import connected, refreshes, served
 from tests.helpers import pool_of
 from tests.transport.peer import Peer, PeerServer, serving

@@ -26,7 +26,7 @@ from tallyfy_async import (
 )
 from tallyfy_async.auth.oauth_client import OAuthClient
 from tallyfy_async.sandbox import Fault, Rule, Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.faults.rig import connected, earlier_login, login, me, served
 
 pytestmark = pytest.mark.anyio

@@ -28,9 +28,10 @@ from tallyfy_async import (
     aiohttp_transport,
 )
 from tallyfy_async.sandbox import Proxy, Rule, Sandbox
-from tallyfy_async.transport.clock import ManualClock, SystemClock
+from tallyfy_async.transport.clock import SystemClock
 from tallyfy_async.transport.exchange import Progress
 from tallyfy_async.transport.http import HTTPTransport, build_client
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.helpers import connect, http_of, small_sandbox, until
 from tests.transport.over_aiohttp import AUTHORITY, closed_port, echo, exchanger, over_aiohttp, request_to, trusting
 from tests.transport.peer import Peer, PeerServer, serving

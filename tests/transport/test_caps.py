@@ -12,7 +12,7 @@ import pytest
 from tallyfy_async import Outcome, RateLimitError
 from tallyfy_async.transport.budget import RetryBudget
 from tallyfy_async.transport.caps import HourlyCaps
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tallyfy_async.transport.clock import ManualClock, SystemClock
+from tallyfy_async.transport.clock import SystemClock
+from tallyfy_async.transport.manual_clock import ManualClock
 
 pytestmark = pytest.mark.anyio
 

@@ -23,10 +23,11 @@ from tallyfy_async import (
 )
 from tallyfy_async.protocol.origin import origin_of
 from tallyfy_async.sandbox import Fault, Proxy, Rule, Sandbox
-from tallyfy_async.transport.clock import ManualClock, SystemClock
+from tallyfy_async.transport.clock import SystemClock
 from tallyfy_async.transport.exchange import Progress, Request
 from tallyfy_async.transport.foreign import quiet
 from tallyfy_async.transport.http import HTTPTransport, build_client
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.helpers import connect, small_sandbox, until
 from tests.transport.wire import raw_server
 

@@ -8,8 +8,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tallyfy_async import ConfigurationError, RateLimit
-from tallyfy_async.transport.clock import ManualClock
 from tallyfy_async.transport.limiter import Limiter
+from tallyfy_async.transport.manual_clock import ManualClock
 
 pytestmark = pytest.mark.anyio
 

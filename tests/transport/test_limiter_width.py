@@ -13,8 +13,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tallyfy_async import RateLimit
-from tallyfy_async.transport.clock import ManualClock
 from tallyfy_async.transport.limiter import Limiter
+from tallyfy_async.transport.manual_clock import ManualClock
 from tallyfy_async.transport.pace import Pace
 
 pytestmark = pytest.mark.anyio

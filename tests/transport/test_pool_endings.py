@@ -15,7 +15,7 @@ import pytest
 
 from tallyfy_async import EndpointNotFoundError, IndeterminateError, Outcome, TallyfyClient
 from tallyfy_async.sandbox import Proxy, Rule, Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tallyfy_async.transport.pool import ConnectionPool
 from tests.helpers import connect, pool_of, small_sandbox, until
 from tests.transport.peer import Peer, serving

@@ -62,7 +62,8 @@ from tallyfy_async.engine.download import Download
 from tallyfy_async.models import ApplicationUser, Checklist, OwnersInput, Run, Task, User
 from tallyfy_async.models import Organization as Tenant
 from tallyfy_async.models.processes import RunLaunch
-from tallyfy_async.transport.clock import Clock, ManualClock, SystemClock
+from tallyfy_async.transport.clock import Clock, SystemClock
+from tallyfy_async.transport.manual_clock import ManualClock
 
 GRANT = PasswordGrant(client_id="42", client_secret="s", username="ada@example.com", password="p")
 

@@ -12,7 +12,7 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.invariants.authority import GOOD, READINGS, Accident, Authority
 from tests.auth.invariants.leaks import Trap
 from tests.auth.invariants.processes import GRANTS

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from trio._core import _run as trio_run
 
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 
 _ENOUGH = 400
 # What a task that has ended sets off goes from callback to callback before another task is seen to be ready.

@@ -10,7 +10,7 @@ import anyio.lowlevel
 from attrs import define, field, frozen
 
 from tallyfy_async import StoreError, StoreLockTimeoutError, Token
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.line import KEY
 
 

@@ -27,7 +27,7 @@ from tallyfy_async import (
 )
 from tallyfy_async.auth.oauth_client import Grant, TokenRequest
 from tallyfy_async.protocol.response import Reply
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.invariants.steps import living, native, same_order_every_time, shuffle_from
 from tests.auth.line import CLIENT, DOWN, KEY, LOGIN, Server, manager, record, resumed
 

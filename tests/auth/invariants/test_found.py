@@ -16,7 +16,7 @@ from tallyfy_async import (
     StoreError,
     Token,
 )
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.line import DOWN, KEY, Server, holding, manager, record, resumed
 
 pytestmark = pytest.mark.anyio

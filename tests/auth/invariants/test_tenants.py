@@ -17,8 +17,8 @@ from attrs import define, field
 from tallyfy_async import AuthenticationError, MemoryStore, PasswordGrant, TallyfyClient
 from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.protocol.response import Reply
-from tallyfy_async.transport.clock import ManualClock
 from tallyfy_async.transport.exchange import Progress, Request, Transport
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.invariants.steps import same_order_every_time, shuffle_from
 from tests.auth.line import CLIENT
 

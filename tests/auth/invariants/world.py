@@ -12,7 +12,7 @@ from attrs import define, field
 from tallyfy_async import AmbiguousRefreshError, ClientClosedError, ReauthenticationRequiredError, TallyfyError, Token
 from tallyfy_async.auth.oauth_client import Grant
 from tallyfy_async.auth.token import EMPTY, Held
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.invariants.authority import Accident, Authority, secret
 from tests.auth.invariants.leaks import Trap, leaked, reprs, shown
 from tests.auth.invariants.processes import GRANTS, Node, Op, call, start_node

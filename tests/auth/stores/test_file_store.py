@@ -20,7 +20,7 @@ from tallyfy_async import ConfigurationError, StoreCorruptError, StoreError, Sto
 from tallyfy_async.auth.stores import folder
 from tallyfy_async.auth.stores.file import FileStore
 from tallyfy_async.auth.stores.sealing import ENVIRONMENT_VARIABLE
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.line import KEY as LINE
 from tests.auth.line import Server, manager, record, resumed
 from tests.auth.stores.disk import KEY, OTHER_SEAL, SEAL, assert_silent, file_store, token

@@ -21,7 +21,7 @@ from tallyfy_async.auth.stores import vault
 from tallyfy_async.auth.stores.keyring import KeyringStore
 from tallyfy_async.auth.stores.record import to_bytes
 from tallyfy_async.auth.stores.vault import Vault
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.line import KEY as LINE
 from tests.auth.line import Server, manager, record, resumed
 from tests.auth.stores.backends import Absent, Dead, Dict, Foreign, Killed, PlaintextKeyring, Prompt

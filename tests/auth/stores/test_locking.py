@@ -20,7 +20,8 @@ from tallyfy_async import ConfigurationError, StoreError, StoreLockTimeoutError
 from tallyfy_async.auth.stores import locking
 from tallyfy_async.auth.stores.folder import PrivateFolder
 from tallyfy_async.auth.stores.locking import guard, hold, require_locks
-from tallyfy_async.transport.clock import ManualClock, SystemClock
+from tallyfy_async.transport.clock import SystemClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.stores.disk import KEY, file_store, worker
 
 pytestmark = pytest.mark.anyio

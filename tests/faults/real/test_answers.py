@@ -22,7 +22,7 @@ from tallyfy_async import (
     TokenRequestError,
 )
 from tallyfy_async.sandbox import Rule
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.faults.real.rig import (
     CALLERS,
     TOKEN,

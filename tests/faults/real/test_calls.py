@@ -14,7 +14,7 @@ from tallyfy_async import (
     ServerError,
 )
 from tallyfy_async.sandbox import Rule
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.faults.real.rig import (
     ADA,
     CALLERS,

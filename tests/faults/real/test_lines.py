@@ -12,7 +12,7 @@ from tallyfy_async import (
     ReauthenticationRequiredError,
     Token,
 )
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.faults.real.rig import (
     BOB,
     CALLERS,

@@ -26,7 +26,7 @@ from tallyfy_async import (
 from tallyfy_async.auth.stores import redis_commands
 from tallyfy_async.auth.stores.redis import RedisStore
 from tallyfy_async.sandbox import Fault, Sandbox
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.stores.redis.rig import KEYS, drop_locks, everything, names, opened
 from tests.faults.rig import (
     CALLERS,

@@ -11,7 +11,7 @@ from tallyfy_async import StoreCorruptError, StoreError
 from tallyfy_async.auth.stores import redis_commands
 from tallyfy_async.auth.stores.redis import RedisStore
 from tallyfy_async.auth.stores.sealing import generate_key
-from tallyfy_async.transport.clock import ManualClock
+from tallyfy_async.transport.manual_clock import ManualClock
 from tests.auth.stores.redis.rig import KEYS, LINE, names, opened, token
 from tests.redis_server import PASSWORD, RedisServer
 
