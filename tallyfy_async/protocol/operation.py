@@ -78,6 +78,8 @@ class Operation:
 
 
 def _segment(name: str, value: Any) -> str:
+    if type(value) is str and value.isalnum() and value.isascii():  # an id, as nearly always
+        return value
     if isinstance(value, bool) or not isinstance(value, str | int):
         msg = f"{name} must be a str or an int, not {type(value).__name__}"
         raise ConfigurationError(msg)

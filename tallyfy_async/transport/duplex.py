@@ -13,7 +13,6 @@ from typing import Any
 import anyio
 import h11
 import httpcore
-from anyio.lowlevel import checkpoint_if_cancelled
 from attrs import define, field
 
 # A request of at least so many bytes is written with an ear for the answer; smaller ones fit into the kernel's buffers.
@@ -22,7 +21,7 @@ _LONGEST = 2**20
 
 
 class DuplexStream(httpcore.AsyncNetworkStream):
-    """A TCP or TLS stream that is closed where its TLS handshake does not end, also by a cancellation.
+    """A TCP or TLS stream.
 
     A whole answer that comes while a large request is being written ends the writing, with the error that httpcore
     takes for a request that the server did not want to the end: it reads the answer, then closes the connection.
@@ -88,14 +87,7 @@ class DuplexStream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> httpcore.AsyncNetworkStream:
         """Return the stream with TLS."""
-        try:
-            stream = DuplexStream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
-            await checkpoint_if_cancelled()
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._inner.aclose()
-            raise
-        return stream
+        return DuplexStream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
         """Return a detail of the connection by its name."""

@@ -76,8 +76,8 @@ class ConnectionPool(httpx.AsyncBaseTransport):
     def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
         self._ssl_context = ssl_context
         self._backend = SocketBackend()
-        self._idle: dict[_Place, deque[httpcore.AsyncHTTPConnection]] = {}
-        self._busy: set[httpcore.AsyncHTTPConnection] = set()
+        self._idle: dict[_Place, deque[httpcore.AsyncHTTP11Connection]] = {}
+        self._busy = 0
         self._closed = False
 
     def __repr__(self) -> str:
@@ -90,8 +90,8 @@ class ConnectionPool(httpx.AsyncBaseTransport):
 
     @property
     def busy(self) -> int:
-        """Connections with an exchange under way."""
-        return len(self._busy)
+        """Connections with an exchange under way, those that are being made included."""
+        return self._busy
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on an idle connection, or on a new one; see httpx.AsyncBaseTransport."""
@@ -112,7 +112,7 @@ class ConnectionPool(httpx.AsyncBaseTransport):
                         status_code=response.status,
                         headers=response.headers,
                         stream=_Body(self, connection, place, response.stream),
-                        extensions=cast("Any", response).extensions,  # httpcore types it as half unknown
+                        extensions=cast("Any", response).extensions,  # half unknown, too
                     )
 
     async def aclose(self) -> None:
@@ -123,37 +123,55 @@ class ConnectionPool(httpx.AsyncBaseTransport):
         for connection in connections:
             await _close(connection)
 
-    async def release(self, connection: httpcore.AsyncHTTPConnection, place: _Place) -> None:
+    async def release(self, connection: httpcore.AsyncHTTP11Connection, place: _Place) -> None:
         """Take a connection back whose exchange has ended, and close one that nobody has used for long."""
         if self._closed or not connection.is_idle():
             await self._drop(connection)
             return
-        self._busy.discard(connection)
+        self._busy -= 1
         idle = self._idle.setdefault(place, deque())
         idle.append(connection)
         if len(idle) > 1 and idle[0].has_expired():
             await _close(idle.popleft())
 
-    async def _take(self, place: _Place, request: httpcore.Request) -> httpcore.AsyncHTTPConnection:
+    async def _take(self, place: _Place, request: httpcore.Request) -> httpcore.AsyncHTTP11Connection:
         idle = self._idle.get(place)
         while idle:
             connection = idle.pop()
             if not connection.has_expired():
-                self._busy.add(connection)
+                self._busy += 1
                 return connection
             await _close(connection)
-        origin = request.url.origin
-        connection = httpcore.AsyncHTTPConnection(
-            origin,
-            ssl_context=self._ssl_context or (shared_ssl_context() if origin.scheme == b"https" else None),
-            keepalive_expiry=KEEPALIVE_EXPIRY,
-            network_backend=self._backend,
-        )
-        self._busy.add(connection)
-        return connection
+        self._busy += 1
+        try:
+            return await self._connect(request)
+        except BaseException:
+            self._busy -= 1
+            raise
 
-    async def _drop(self, connection: httpcore.AsyncHTTPConnection) -> None:
-        self._busy.discard(connection)
+    async def _connect(self, request: httpcore.Request) -> httpcore.AsyncHTTP11Connection:
+        """Make a connection that is ready for a request.
+
+        httpcore's own AsyncHTTPConnection does so, too, and takes a lock and compares origins at every request.
+        """
+        origin = request.url.origin
+        told: dict[str, Any] = cast("Any", request).extensions  # httpcore types it as half unknown
+        if (trace := told.get("trace")) is not None:
+            await trace("connection.connect_tcp.started", {})  # whoever watches learns that nothing was sent yet
+        host, seconds = origin.host.decode("ascii"), told["timeout"]["connect"]
+        stream = await self._backend.connect_tcp(host, origin.port, seconds)
+        if origin.scheme == b"https":
+            stream = await stream.start_tls(self._context, told.get("sni_hostname") or host, seconds)
+        return httpcore.AsyncHTTP11Connection(origin, stream, KEEPALIVE_EXPIRY)
+
+    @property
+    def _context(self) -> ssl.SSLContext:
+        context = self._ssl_context or shared_ssl_context()
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    async def _drop(self, connection: httpcore.AsyncHTTP11Connection) -> None:
+        self._busy -= 1
         await _close(connection)
 
 
@@ -165,7 +183,7 @@ def _core_request(request: httpx.Request) -> httpcore.Request:
     )
 
 
-async def _close(connection: httpcore.AsyncHTTPConnection) -> None:
+async def _close(connection: httpcore.AsyncHTTP11Connection) -> None:
     with anyio.CancelScope(shield=True):
         await connection.aclose()
 
@@ -175,7 +193,7 @@ class _Body(httpx.AsyncByteStream):
     """A reply's body; closing it gives the connection back."""
 
     _pool: ConnectionPool
-    _connection: httpcore.AsyncHTTPConnection
+    _connection: httpcore.AsyncHTTP11Connection
     _place: _Place
     _stream: Any  # httpcore names its type in no public place
     _chunks: AsyncIterator[bytes] | None = field(default=None, init=False)

@@ -71,17 +71,19 @@ class SocketStream(httpcore.AsyncNetworkStream):
         """Return the stream with TLS; the connection is closed where the handshake does not end well."""
         try:
             with anyio.fail_after(timeout):
-                return SocketStream(
-                    await TLSStream.wrap(
-                        self._stream, hostname=server_hostname, ssl_context=ssl_context, standard_compatible=False
-                    )
+                stream = await TLSStream.wrap(
+                    self._stream, hostname=server_hostname, ssl_context=ssl_context, standard_compatible=False
                 )
-        except TimeoutError as error:
-            await self.aclose()
-            raise httpcore.ConnectTimeout(str(error)) from error
-        except (*_BROKEN, anyio.EndOfStream, ssl.SSLError) as error:
-            await self.aclose()
-            raise httpcore.ConnectError(str(error)) from error
+            await checkpoint_if_cancelled()
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await self.aclose()
+            if isinstance(error, TimeoutError):
+                raise httpcore.ConnectTimeout(str(error)) from error
+            if isinstance(error, (*_BROKEN, anyio.EndOfStream, ssl.SSLError)):
+                raise httpcore.ConnectError(str(error)) from error
+            raise
+        return SocketStream(stream)
 
     def get_extra_info(self, info: str) -> Any:
         """Return a detail of the connection by httpcore's name for it, None for one that is not known."""

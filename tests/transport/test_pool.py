@@ -153,7 +153,7 @@ async def test_errors_are_httpxs(server: Sandbox, name: str, monkeypatch: pytest
     async def fail(self: object, request: object) -> None:
         raise getattr(httpcore, name)("why")
 
-    monkeypatch.setattr(httpcore.AsyncHTTPConnection, "handle_async_request", fail)
+    monkeypatch.setattr(httpcore.AsyncHTTP11Connection, "handle_async_request", fail)
     pool = ConnectionPool()
     async with httpx.AsyncClient(transport=pool) as client:
         with pytest.raises(getattr(httpx, name), match="why"):

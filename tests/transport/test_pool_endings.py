@@ -71,7 +71,7 @@ async def test_a_write_on_a_connection_that_closes_after_the_look_at_it_may_have
         await client.me.get()
         await until(lambda: proxy.open == 0)
         before = proxy.requests
-        monkeypatch.setattr(httpcore.AsyncHTTPConnection, "has_expired", lambda self: False)
+        monkeypatch.setattr(httpcore.AsyncHTTP11Connection, "has_expired", lambda self: False)
         with pytest.raises(IndeterminateError):
             await client.request("PUT", "/nowhere", json={})
         assert proxy.requests == before, "and it was not sent on another connection"
