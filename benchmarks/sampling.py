@@ -17,8 +17,8 @@ from benchmarks.cpu import pin
 from benchmarks.harness import Goal, Line, RowError, alternate, in_fresh, leaves
 from benchmarks.sides import ASYNC_SIDES, NAMES, THREAD_SIDES, Target
 
-_BATCHES = (2, 5)
-_ENOUGH = 200
+_BATCHES = (3, 15)
+_ENOUGH = 600
 """Calls after which no further batch is made: short ones are many, as one that nothing disturbs is enough."""
 
 What = Literal["get", "page", "create"]
@@ -39,7 +39,7 @@ class Job:
         what: the call.
         url: base URL of the server; empty: an ASGI application in the process.
         at_once: numbers of callers, measured one after another.
-        calls: calls of each of two to five batches, the best of which counts; at least three for two callers.
+        calls: calls of each of 3 to 15 batches, the best of which counts; at least three for two callers.
         ca: path of the PEM file of the CA to trust.
         connections: connections at once; 0: as many as the library has by default, -1: as many as callers.
         backend: the event loop of the sides that have one.
