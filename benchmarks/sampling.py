@@ -219,7 +219,8 @@ async def _rate(job: Job, callers: int) -> float:
             for _ in range(_WINDOWS):
                 before, started = done, monotonic()
                 await anyio.sleep(_WINDOW)
-                best = max(best, (done - before) / (monotonic() - started))
+                elapsed = monotonic() - started
+                best = max(best, (done - before) / elapsed if elapsed else 0.0)
             group.cancel_scope.cancel()
     if not best:
         msg = f"{job.side} ended no call within {_WINDOWS} windows of {_WINDOW} s"

@@ -77,7 +77,7 @@ async def test_no_time_is_no_rate(targets: dict[str, Target], monkeypatch: pytes
         await sampling._rate(Job(side="httpx", url=targets["plain"].url), 2)
 
 
-@pytest.mark.parametrize(("calls", "batches"), [(5, 5), (20, 5), (40, 5), (60, 3), (150, 2), (750, 2)])
+@pytest.mark.parametrize(("calls", "batches"), [(5, 15), (40, 15), (60, 10), (150, 4), (200, 3), (750, 3)])
 def test_short_batches_are_more(calls: int, batches: int) -> None:
     assert sampling._batches(calls) == batches
 
