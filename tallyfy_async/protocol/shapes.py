@@ -39,6 +39,10 @@ SURPRISES: Final = (MismatchError, UnexpectedError, TypeError, ValueError, Looku
 _ZULU: Final = '{0}[-1] == "Z" and {0}[7] == "-" and {0}[10] == "T" and {0}[16] == ":"'
 """Of such texts fromisoformat takes none that is no moment in UTC. The other spellings go through the hook."""
 
+_HOT: Final = ("type", "str", "int", "bool", "list", "dict", "moment")
+_HEAD: Final = f"def read(values, {', '.join(f'{name}={name}' for name in _HOT)}):"
+"""What nearly every line needs is a variable, which is found faster than a global name."""
+
 
 @frozen(kw_only=True)
 class Part:
@@ -95,15 +99,16 @@ class Shapes:
     def twin(self) -> type:
         """A subclass whose new objects take attributes before they become objects of ``kind``, which is frozen."""
         if self._twin is None:
-            plain = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+            plain = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
             members = {"__slots__": (), "__module__": self.kind.__module__, **plain}
             self._twin = type(f"_Unfinished{self.kind.__name__}", (self.kind,), members)
         return self._twin
 
     @property
     def bare_types(self) -> frozenset[type]:
-        """The JSON types of values that alone stand for an object."""
-        return frozenset() if self.bare is None else self.parts[self.bare].own
+        """The JSON type of values that alone stand for an object; none where they may have several."""
+        own = frozenset[type]() if self.bare is None else self.parts[self.bare].own
+        return own if len(own) == 1 else frozenset()
 
     def met(self, payload: dict[str, Any]) -> ManyReader | None:
         """Return the function for the keys of an object that has none yet; None where they did not come often."""
@@ -136,10 +141,10 @@ class Shapes:
 def _compiled(shapes: Shapes, sample: dict[str, Any] | None) -> ManyReader:
     """Compile the function for lists whose first is an object like ``sample``, or for lists of bare values."""
     source = _Source()
-    source.put(0, "def read(values):")
     found = source.walk_bare(1, shapes, "values", 0) if sample is None else source.walk(1, shapes, "values", sample)
     source.put(1, f"return {found}")
-    exec("\n".join(source.lines), source.names)  # noqa: S102 - names are of our models, keys are written by repr
+    text = "\n".join([_HEAD, *source.memos, *source.lines])
+    exec(text, source.names)  # noqa: S102 - names are of our models, keys are written by repr
     compiled: ManyReader = source.names["read"]
     return compiled
 
@@ -152,13 +157,15 @@ class _Source:
 
     Attributes:
         lines: of Python.
+        memos: the lines before them, which make the dicts of references met in this list, bare value -> model.
         names: what the text calls things by.
 
     """
 
     lines: list[str] = field(factory=list[str])
+    memos: list[str] = field(factory=list[str])
     names: dict[str, Any] = field(
-        factory=lambda: dict[str, Any](new=object.__new__, moment=datetime.fromisoformat, unexpected=UnexpectedError)
+        factory=lambda: dict[str, Any](moment=datetime.fromisoformat, unexpected=UnexpectedError)
     )
     _variables: int = 0
 
@@ -197,12 +204,18 @@ class _Source:
         return models
 
     def walk_bare(self, depth: int, shapes: Shapes, values: str, inside: int) -> str:
-        """Write what makes a list of models of a list of bare values; return its variable."""
-        models, value = self.variable(), self.variable()
+        """Write what makes a list of models of a list of bare values; return its variable.
+
+        The objects of a list refer to the same few members and groups: equal values share one model, which is frozen.
+        """
+        models, value, shared, met = (self.variable() for _ in range(4))
+        self.memos.append(f" {met} = {{}}")
         self.put(depth, f"{models} = []", f"for {value} in {values}:")
         self.put(depth + 1, f"if {self.is_one_of(value, shapes.bare_types)}:")
-        model = self.made(depth + 2, shapes, {str(shapes.bare): value}, {}, inside)
-        self.put(depth + 2, f"{models}.append({model})")
+        self.put(depth + 2, f"{shared} = {met}.get({value})", f"if {shared} is None:")
+        model = self.made(depth + 3, shapes, {str(shapes.bare): value}, {}, inside)
+        self.put(depth + 3, f"{met}[{value}] = {shared} = {model}")
+        self.put(depth + 2, f"{models}.append({shared})")
         self.put(depth + 1, f"else: {models}.append({self.name(shapes.one)}({value}, None))")
         return models
 
@@ -216,7 +229,7 @@ class _Source:
     def made(self, depth: int, shapes: Shapes, values: dict[str, str], sample: dict[str, Any], inside: int) -> str:
         """Write what makes a model of variables by key; return its variable."""
         parts, model = shapes.parts, self.variable()
-        self.put(depth, f"{model} = new({self.name(shapes.twin)})")
+        self.put(depth, f"{model} = {self.name(shapes.twin)}()")
         for key, value in values.items():
             if key in parts:
                 self.fit(depth, parts[key], value, sample.get(key), inside)

@@ -38,7 +38,7 @@ from tests.transport.peer import Handler, Peer, PeerServer, serving
 
 pytestmark = pytest.mark.anyio
 CONTENT = os.urandom(1_000_000)
-SHORT = 150_000
+SHORT = 600_000
 NAMED = ("Content-Disposition", 'attachment; filename="report.pdf"')
 
 

@@ -243,6 +243,35 @@ def test_what_is_read_fast_is_frozen_and_whole() -> None:
             del tree.count
 
 
+def test_equal_references_of_a_list_are_one_object() -> None:
+    payloads = [{"id": str(number), "leaves": ["a", str(number), "a"]} for number in range(4)]
+    read = reader(tuple[Tree, ...])
+    for _ in range(3):
+        trees, again = read(payloads, None), read(payloads, None)
+        assert [[leaf.id for leaf in tree.leaves] for tree in trees] == [one["leaves"] for one in payloads]
+    assert len({id(leaf) for tree in trees for leaf in tree.leaves}) == 5
+    assert again[0].leaves[0] == trees[0].leaves[0]
+    assert again[0].leaves[0] is not trees[0].leaves[0]
+
+
+@pytest.mark.parametrize("odd", [True, 1001.0])
+def test_a_value_that_equals_a_reference_is_not_taken_for_it(odd: Any) -> None:
+    read = reader(tuple[models.Owners, ...])
+    for _ in range(3):
+        assert read([{"users": [1001]}, {"users": [1001]}], None)[1].users == (models.UserRef(id=1001),)
+    assert read([{"users": [1]}, {"users": [1]}], None)[1].users == (models.UserRef(id=1),)
+    with pytest.raises(MismatchError):
+        read([{"users": [1, 1001]}, {"users": [odd]}], None)
+
+
+def test_a_reference_of_another_class_is_not_taken_for_it() -> None:
+    read = reader(tuple[models.Owners, ...])
+    for _ in range(3):
+        (owners, _) = read([{"guests": ["a@b.c"], "groups": ["a@b.c"]}] * 2, None)
+        assert owners.guests == (models.GuestRef(email="a@b.c"),)
+        assert owners.groups == (models.GroupRef(id="a@b.c"),)
+
+
 def test_errors_name_the_place_on_the_fast_path_too() -> None:
     good = {"id": "a", "leaves": [{"id": "c"}]}
     for _ in range(3):
