@@ -71,7 +71,7 @@ async def test_row_27_processes_refresh_once_in_all(tmp_path: Path, count: int) 
 
 async def test_row_27_several_lives_in_several_processes(tmp_path: Path) -> None:
     store = file_store(tmp_path)
-    with served(access_life=1) as sandbox:
+    with served() as sandbox:
         asked = await expired_login(sandbox, store)
         line = line_of(RefreshToken(**asked["auth"]), asked["url"])
         for life in (2, 3):
