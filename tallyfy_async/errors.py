@@ -38,7 +38,7 @@
     ├── DecodeError (.path)                      a reply that is not what the contract says
     ├── PaginationError (.seen .total)           a walk that would have ended short
     ├── KickoffError (.fields)                   kick-off or form values that do not fit the definitions
-    └── WebhookError                             an unacceptable webhook delivery
+    └── WebhookError (.kind .status)             an unacceptable webhook delivery
     UnverifiedEndpointWarning (a UserWarning)    an operation that no official document shows
 
 Every class can be copied and pickled. None holds a request, a token or a value of a payload in its message.
@@ -370,10 +370,7 @@ class DecodeError(TallyfyError):
 class PaginationError(TallyfyError):
     """A list would have ended short, its pages do not move on, or it changed and ``on_drift="raise"`` was asked for.
 
-    Attributes:
-        seen: items given so far, each counted once.
-        total: items that the server announced last, None where it did not.
-
+    ``seen`` is items given so far, each counted once; ``total`` those that the server announced last, None for none.
     """
 
     def __init__(self, message: str, *, seen: int, total: int | None = None) -> None:
@@ -393,7 +390,10 @@ class KickoffError(TallyfyError):
 
 
 class WebhookError(TallyfyError):
-    """A webhook delivery is malformed or does not come from the expected organization."""
+    """A webhook delivery is unacceptable: ``kind`` tells why, ``status`` is the HTTP status that answers it."""
+
+    kind: str = "malformed"
+    status: int = 400
 
 
 class UnverifiedEndpointWarning(UserWarning):
