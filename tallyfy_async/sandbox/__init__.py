@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .clients import Client
-    from .faults import UNSET, Fault, Faults
+    from .faults import UNSET, DeliveryFault, Fault, Faults
     from .proxy import Proxy, Rule
     from .sandbox import Sandbox
     from .settings import Credentials, Settings
     from .stats import Received, Stats
     from .storage import StorageError
+    from .webhooks import Delivery, Webhooks
     from .world import World
 else:
     from importlib import import_module
@@ -22,6 +23,8 @@ else:
         "UNSET": "faults",
         "Client": "clients",
         "Credentials": "settings",
+        "Delivery": "webhooks",
+        "DeliveryFault": "faults",
         "Fault": "faults",
         "Faults": "faults",
         "Proxy": "proxy",
@@ -31,6 +34,7 @@ else:
         "Settings": "settings",
         "Stats": "stats",
         "StorageError": "storage",
+        "Webhooks": "webhooks",
         "World": "world",
     }
 
@@ -45,6 +49,8 @@ __all__ = [
     "UNSET",
     "Client",
     "Credentials",
+    "Delivery",
+    "DeliveryFault",
     "Fault",
     "Faults",
     "Proxy",
@@ -54,5 +60,6 @@ __all__ = [
     "Settings",
     "Stats",
     "StorageError",
+    "Webhooks",
     "World",
 ]

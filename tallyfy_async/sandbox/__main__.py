@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--latency", type=float, default=defaults.latency, metavar="SECONDS", help="of every API reply")
     line.add_argument("--rate-limit", type=int, dest="rate_limit_per_minute", metavar="CALLS", help="a minute and user")
     line.add_argument("--validation-style", choices=("docs", "laravel"), default="docs")
+    line.add_argument("--webhooks", choices=("on", "off"), default="on")
+    line.add_argument("--webhook-hosts", choices=("loopback", "any"), default="loopback", help="who is posted to")
     line.add_argument("--complete-twice", choices=("ok", "error"), default="ok")
     styles = ("auto", "list", "map", "null", "missing", "prev")
     line.add_argument("--links", dest="links_style", choices=styles, default="auto")

@@ -18,6 +18,7 @@ from .routes import build
 from .stats import Received
 from .storage import StorageError
 from .tokens import AccessToken
+from .webhooks import Delivery, due
 
 _BEARER = re.compile(r"Bearer (\S+)\Z")
 _WINDOW = 60.0
@@ -63,9 +64,12 @@ class Application:
         if incoming.segments[:1] == (control.PREFIX,):
             await control.answer(self._backend, incoming).send(send)
             return
-        with self._backend.stats.in_flight():
-            reply = await self._serve(incoming)
-        await reply.send(send)
+        try:
+            with self._backend.stats.in_flight():
+                reply = await self._serve(incoming)
+            await reply.send(send)
+        finally:
+            incoming.answered()
 
     async def _serve(self, incoming: Incoming) -> Reply:
         backend = self._backend
@@ -77,6 +81,7 @@ class Application:
         except Problem as problem:
             missing = problem
         name = operation.name if operation else None
+        backend.webhooks.log(backend.world)
         self._record(incoming, name)
         fault = backend.faults.pick(incoming.method, incoming.below_base, name, incoming.link({}))
         before = len(backend.world.vault.access)
@@ -109,6 +114,7 @@ class Application:
             real = self._answer(incoming, operation, params, missing)
             reply = fault.reply() if fault.answers else fault.patched(real)
         if fault.delay_after:
+            incoming.answered()  # an answer that a fault holds up holds up no webhook
             await anyio.sleep(fault.delay_after)
         return reply
 
@@ -117,6 +123,7 @@ class Application:
     ) -> Reply:
         """Run the operation; what it raises becomes a reply."""
         limit: dict[str, str] = {}
+        told: list[Delivery] = []
         try:
             if incoming.oversize:
                 raise too_large()
@@ -129,13 +136,25 @@ class Application:
             call = self._call(incoming, operation, params, token)
             contract.check_body(operation.name, call.body())
             reply = operation.handler(call)
+            told = self._told(call)
         except Problem as problem:
             reply = _problem_reply(incoming, problem)
         except Invalid as invalid:
             reply = self._invalid_reply(invalid)
         if operation is not None:
             reply = self._kept(incoming, params.get("org"), reply)
+        if told and reply.status < 400:
+            incoming.afterwards.append(self._backend.webhooks.queue(told))
         return reply.adding(limit)
+
+    def _told(self, call: Call) -> list[Delivery]:
+        """Render the webhooks that a call made due, as things are now."""
+        tenant = self._backend.world.tenants.get(call.params.get("org", ""))
+        if tenant is None or not tenant.events:
+            return []
+        events = [*tenant.events]
+        tenant.events.clear()
+        return [] if call.settings.webhooks == "off" else list(due(call.lens, events))
 
     def _kept(self, incoming: Incoming, organization: str | None, reply: Reply) -> Reply:
         """Save what the operation did, also where it was refused halfway; no reply before that."""
@@ -149,6 +168,8 @@ class Application:
         self, incoming: Incoming, operation: Operation, params: dict[str, str], token: AccessToken | None
     ) -> Call:
         world = self._backend.world
+        if "org" in params:
+            world.tenant(params["org"]).events.clear()
         return Call(
             incoming=incoming,
             operation=operation,

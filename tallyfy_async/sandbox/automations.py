@@ -19,15 +19,16 @@ _ROUNDS = 25
 """Rules may wake each other; after this many rounds the run stays as it is."""
 
 
-def apply(world: World, tenant: Tenant, run: Run) -> list[Task]:
+def apply(world: World, tenant: Tenant, run: Run, *, launching: bool = False) -> list[Task]:
     """Bring the tasks of a run in line with its rules. Return those that changed, by position.
 
-    The caller settles the state of the run afterwards.
+    The caller settles the state of the run afterwards; one that launches it tells who was assigned.
     """
     if not run.rules:
         return []
     tasks = tenant.tasks_of(run)
     before = {task.id: _state(task) for task in tasks}
+    assigned = {task.id: people(task) for task in tasks}
     for _ in range(_ROUNDS):
         state = [_state(task) for task in tasks], list(run.fired)
         _round(tenant, run, tasks, world.now())
@@ -36,7 +37,14 @@ def apply(world: World, tenant: Tenant, run: Run) -> list[Task]:
     changed = [task for task in tasks if _state(task) != before[task.id]]
     for task in changed:
         task.updated_at = world.now()
+        if not launching and people(task) - assigned[task.id]:
+            tenant.happened("task.assigned", task)
     return changed
+
+
+def people(task: Task) -> set[int | str]:
+    """Return who works on a task: members, guests and groups."""
+    return {*task.users, *task.guests, *task.groups}
 
 
 def _state(task: Task) -> tuple[object, ...]:
@@ -120,10 +128,10 @@ def _assign(tenant: Tenant, run: Run, action: Action, task: Task, now: int) -> N
     del now
     if task.status == "completed":
         return
-    people = _people(tenant, run, action)
-    users = [user for user in people.get("users", ()) if user in tenant.members]
-    guests = [guest for guest in people.get("guests", ()) if isinstance(guest, str)]
-    groups = [group for group in people.get("groups", ()) if group in tenant.groups]
+    named = _named(tenant, run, action)
+    users = [user for user in named.get("users", ()) if user in tenant.members]
+    guests = [guest for guest in named.get("guests", ()) if isinstance(guest, str)]
+    groups = [group for group in named.get("groups", ()) if group in tenant.groups]
     task.users = _merge(action.verb, task.users, users)
     task.guests = _merge(action.verb, task.guests, guests)
     task.groups = _merge(action.verb, task.groups, groups)
@@ -136,7 +144,7 @@ def _merge(verb: str, old: list[Person], named: list[Person]) -> list[Person]:
     return list(dict.fromkeys(both))
 
 
-def _people(tenant: Tenant, run: Run, action: Action) -> JsonObject:
+def _named(tenant: Tenant, run: Run, action: Action) -> JsonObject:
     """Return who is meant: the pick of a form field, or the listed people where nobody was picked."""
     if action.verb == "clear_assignees":
         return {}
@@ -178,4 +186,11 @@ def reopen(task: Task) -> None:
     task.completed_by = []
 
 
-_ACTS = {"assignment": _assign, "deadline": _set_deadline, "status": _reopen}
+def _emit(tenant: Tenant, run: Run, action: Action, task: Task, now: int) -> None:
+    """Tell a URL of the task of the step that the action names."""
+    del run, now
+    if action.webhook_url:
+        tenant.happened("rule.emitted", task, url=action.webhook_url)
+
+
+_ACTS = {"assignment": _assign, "deadline": _set_deadline, "status": _reopen, "webhook": _emit}

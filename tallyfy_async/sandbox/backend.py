@@ -13,6 +13,7 @@ from .faults import Faults
 from .settings import Credentials, Settings
 from .stats import Stats
 from .storage import Storage, StorageError
+from .webhooks import Webhooks
 from .world import World
 
 SIZES = ("organizations", "templates", "runs", "tasks", "users", "seed_epoch")
@@ -35,6 +36,7 @@ class Backend:
         self.world = World(rng=random.Random(f"ids-{seed}"), clock=clock)  # noqa: S311 - ids are no secrets
         self.faults = Faults(seed)
         self.stats = Stats()
+        self.webhooks = Webhooks(lambda: self.settings, self.faults, self.stats)
         self.storage = None if db is None else Storage(db)
         self.restored = self.storage is not None and self.storage.origin is not None
         """The world came out of a file."""

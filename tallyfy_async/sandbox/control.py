@@ -126,6 +126,17 @@ def _revoke(backend: Backend, incoming: Incoming) -> Any:
     return {"revoked": 1}
 
 
+def _webhooks(backend: Backend, _: Incoming) -> Any:
+    """Tell what was posted to webhooks, with payloads, and how many are on their way."""
+    hooks = backend.webhooks
+    return {"pending": hooks.pending, "deliveries": [one.as_dict() for one in hooks.deliveries]}
+
+
+def _forget_webhooks(backend: Backend, incoming: Incoming) -> Any:
+    backend.webhooks.clear()
+    return _webhooks(backend, incoming)
+
+
 _HANDLERS: dict[tuple[str, str], Handler] = {
     ("GET", "truth"): lambda backend, incoming: truth(backend, incoming.query.get("organization")),
     ("GET", "stats"): lambda backend, _: stats(backend),
@@ -133,6 +144,8 @@ _HANDLERS: dict[tuple[str, str], Handler] = {
     ("GET", "faults"): lambda backend, _: backend.faults.remaining(),
     ("POST", "faults"): _add_faults,
     ("DELETE", "faults"): _clear_faults,
+    ("GET", "webhooks"): _webhooks,
+    ("DELETE", "webhooks"): _forget_webhooks,
     ("POST", "profile"): _profile,
     ("POST", "settings"): _settings,
     ("POST", "token-life"): _settings,

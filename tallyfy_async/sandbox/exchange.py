@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -36,6 +36,13 @@ class Incoming:
     origin: str
     oversize: bool = False
     """The body was longer than the server reads; `body` is empty then."""
+    afterwards: list[Callable[[], None]] = field(factory=list[Callable[[], None]], eq=False, repr=False)
+    """What is done once the answer has left, or cannot leave any more."""
+
+    def answered(self) -> None:
+        """Do what was left for afterwards, once."""
+        while self.afterwards:
+            self.afterwards.pop(0)()
 
     @property
     def below_base(self) -> str:

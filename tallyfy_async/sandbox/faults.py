@@ -6,15 +6,16 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
-from attrs import define, evolve, field, fields, frozen
+from attrs import define, evolve, field, fields, frozen, validators
 
 from .exchange import Reply, encode
 from .records import is_list, is_object
 
 Profile = Literal["none", "some", "many"]
 Stage = Literal["before", "after"]
+Kind = TypeVar("Kind", "Fault", "DeliveryFault")
 
 
 class Unset(Enum):
@@ -96,6 +97,36 @@ class Fault:
         return evolve(reply, body=body, headers={**reply.headers, **self.headers})
 
 
+@frozen(kw_only=True)
+class DeliveryFault:
+    """Say which webhooks go astray and how.
+
+    A webhook matches when `url` (a prefix, or a regular expression when it starts with ^) and `event`
+    (`process.launched`, `task.completed`, …, `rule.emitted` for automations) match, those that are given. `after`,
+    `times` and `probability` are those of Fault.
+
+    Effects: `copies` 0 loses it, 2 posts it twice; `late` lets so many later webhooks to the same URL pass first (it
+    goes at the latest when somebody waits for the deliveries); `delay` posts it that many seconds later, in no order.
+    """
+
+    url: str | None = None
+    event: str | None = None
+    after: int = 0
+    times: int | None = 1
+    probability: float = 1.0
+    copies: int = field(default=1, validator=validators.ge(0))
+    late: int = field(default=0, validator=validators.ge(0))
+    delay: float = field(default=0.0, validator=validators.ge(0))
+
+    def matches(self, url: str, event: str) -> bool:
+        """Tell whether a webhook is of the described kind."""
+        if self.event is not None and self.event != event:
+            return False
+        if self.url is None:
+            return True
+        return bool(re.search(self.url, url)) if self.url.startswith("^") else url.startswith(self.url)
+
+
 def merge(data: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """Merge maps deeply; UNSET removes a key, None is a null."""
     merged = dict(data)
@@ -109,21 +140,27 @@ def merge(data: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def from_json(rows: object) -> list[Fault]:
-    """Read a script of faults; raise ValueError that names what is wrong."""
+def from_json(rows: object) -> list[Fault | DeliveryFault]:
+    """Read a script of faults, `{"webhook": {…}}` for deliveries; raise ValueError that names what is wrong."""
     if not is_list(rows):
         raise ValueError("a list of faults is expected")
     return [_fault(row) for row in rows]
 
 
-def _fault(row: object) -> Fault:
-    known = [attribute.name for attribute in fields(Fault)]
+def _fault(row: object) -> Fault | DeliveryFault:
     if not is_object(row):
         raise ValueError("a fault is an object")
+    if set(row) == {"webhook"} and is_object(row["webhook"]):
+        return DeliveryFault(**_known(DeliveryFault, row["webhook"]))
+    return Fault(**{name: _unmark(value) for name, value in _known(Fault, row).items()})
+
+
+def _known(kind: type[Fault] | type[DeliveryFault], row: dict[str, Any]) -> dict[str, Any]:
+    known = [attribute.name for attribute in fields(kind)]
     unknown = sorted(set(row) - set(known))
     if unknown:
         raise ValueError(f"unknown keys {unknown}; known are {known}")
-    return Fault(**{name: _unmark(value) for name, value in row.items()})
+    return row
 
 
 def _unmark(value: Any) -> Any:
@@ -133,8 +170,8 @@ def _unmark(value: Any) -> Any:
 
 
 @define(eq=False)
-class _Armed:
-    fault: Fault
+class _Armed(Generic[Kind]):
+    fault: Kind
     matched: int = 0
     struck: int = 0
 
@@ -170,20 +207,22 @@ class Faults:
     def __init__(self, seed: int = 0) -> None:
         self._rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
         self._lock = threading.Lock()
-        self._script: list[_Armed] = []
-        self._weather: list[_Armed] = []
+        self._script: list[_Armed[Fault]] = []
+        self._weather: list[_Armed[Fault]] = []
+        self._deliveries: list[_Armed[DeliveryFault]] = []
         self._last: dict[tuple[str, str], int] = {}
         self.struck = 0
 
-    def add(self, *faults: Fault) -> None:
-        """Append faults to the script."""
+    def add(self, *faults: Fault | DeliveryFault) -> None:
+        """Append faults to the script, those of requests and those of webhooks."""
         with self._lock:
-            self._script += [_Armed(fault) for fault in faults]
+            self._script += [_Armed(fault) for fault in faults if isinstance(fault, Fault)]
+            self._deliveries += [_Armed(fault) for fault in faults if isinstance(fault, DeliveryFault)]
 
     def clear(self) -> None:
         """Forget the script and the weather."""
         with self._lock:
-            self._script, self._weather = [], []
+            self._script, self._weather, self._deliveries = [], [], []
 
     def profile(self, name: Profile) -> None:
         """Choose the weather: none, some or many random 429 and 503. No call is hit more than twice in a row."""
@@ -193,9 +232,13 @@ class Faults:
 
     def remaining(self) -> list[dict[str, Any]]:
         """Describe the script with what has matched and struck so far."""
-        return [
+        requests = [
             {"operation": a.fault.operation, "path": a.fault.path, "matched": a.matched, "struck": a.struck}
             for a in self._script
+        ]
+        return requests + [
+            {"webhook": {"url": a.fault.url, "event": a.fault.event}, "matched": a.matched, "struck": a.struck}
+            for a in self._deliveries
         ]
 
     def pick(self, method: str, path: str, operation: str | None, target: str) -> Fault | None:
@@ -207,7 +250,16 @@ class Faults:
             self.struck += fault is not None
             return fault
 
-    def _first(self, armed: Iterable[_Armed], method: str, path: str, operation: str | None) -> Fault | None:
+    def pick_delivery(self, url: str, event: str) -> DeliveryFault | None:
+        """Choose the fault that strikes this webhook, if any."""
+        with self._lock:
+            for one in self._deliveries:
+                if one.fault.matches(url, event) and one.strikes(self._rng):
+                    self.struck += 1
+                    return one.fault
+        return None
+
+    def _first(self, armed: Iterable[_Armed[Fault]], method: str, path: str, operation: str | None) -> Fault | None:
         for one in armed:
             if one.fault.matches(method, path, operation) and one.strikes(self._rng):
                 return one.fault
@@ -221,6 +273,6 @@ class Faults:
         return fault
 
 
-def parse(text: bytes) -> list[Fault]:
+def parse(text: bytes) -> list[Fault | DeliveryFault]:
     """Read a script from JSON text; raise ValueError when it is none."""
     return from_json(json.loads(text))

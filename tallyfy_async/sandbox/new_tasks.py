@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
-from . import checks, fields, owners, runs, tasks
+from . import automations, checks, fields, owners, runs, tasks
 from .owners import Owners
 from .problems import Invalid, invalid
 from .records import Field, JsonObject, Member, Run, Task, is_list, is_object
@@ -163,6 +163,8 @@ def _put(tenant: Tenant, run: Run | None, task: Task) -> Task:
     tenant.tasks[task.id] = task
     if run is not None:
         run.task_ids.append(task.id)
+    if automations.people(task):
+        tenant.happened("task.assigned", task)
     return task
 
 

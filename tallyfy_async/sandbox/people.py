@@ -18,7 +18,7 @@ _EMAIL = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@({_LABEL}\.)+{_LAB
 _DEAD_DOMAINS = re.compile(r"([@.]|\A)(example(\.[a-z]+)?|invalid)\Z")
 """Names that nobody answers: the server asks the DNS, the sandbox knows example.* and *.invalid."""
 _URL = re.compile(r"://|\bwww\.", re.IGNORECASE)
-_ADDRESS = re.compile(r"https?://([^/?#\s:@]+)(:\d+)?([/?#]\S*)?\Z")
+_ADDRESS = re.compile(r"https?://(?:[^/?#\s@]*@)?(\[[0-9a-fA-F:.]+\]|[^/?#\s:@\[\]]+)(:\d+)?([/?#]\S*)?\Z")
 
 
 def deliverable(email: str) -> bool:

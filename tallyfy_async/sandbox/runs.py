@@ -32,7 +32,11 @@ def launch(world: World, tenant: Tenant, me: Member, body: JsonObject) -> Run:
     tenant.runs[run.id] = run
     tenant.tasks.update({task.id: task for task in tasks})
     _inherit(tenant, run, tasks)
-    automations.apply(world, tenant, run)
+    tenant.happened("process.launched", run)
+    automations.apply(world, tenant, run, launching=True)
+    for task in tasks:
+        if task.is_open and automations.people(task):
+            tenant.happened("task.assigned", task)
     checklist.started_processes += 1
     world.launched += 1
     tenant.changed()
@@ -312,6 +316,8 @@ def settle(world: World, tenant: Tenant, run: Run) -> None:
     tasks = tenant.tasks_of(run)
     visible = [task for task in tasks if task.status != "auto-skipped"]
     if visible and all(task.status == "completed" for task in visible):
+        if run.completed_at is None:
+            tenant.happened("process.completed", run)
         run.status, run.completed_at = "complete", run.completed_at or world.now()
     else:
         run.status = "problem" if any(t.problem for t in tasks) else "active"

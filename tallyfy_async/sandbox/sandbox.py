@@ -19,6 +19,7 @@ from .server import serving
 from .settings import Credentials, Settings
 from .stats import Stats
 from .storage import StorageError
+from .webhooks import Webhooks
 from .world import World
 
 __all__ = ["IN_PROCESS_URL", "Sandbox", "StorageError"]
@@ -117,6 +118,11 @@ class Sandbox:
         """Count the issued access tokens with which at least one API call was accepted."""
         return self.world.vault.lives_used
 
+    @property
+    def webhooks(self) -> Webhooks:
+        """Return what is and was posted to webhooks; `await sandbox.webhooks.settled()` waits for all of it."""
+        return self._backend.webhooks
+
     def configure(self, **changes: Any) -> None:
         """Change settings while the sandbox runs; the seeded rows stay as they are."""
         self._backend.settings = evolve(self._backend.settings, **changes)
@@ -145,9 +151,14 @@ class Sandbox:
         return control.stats(self._backend)
 
     def close(self) -> None:
-        """Write what is not written yet and release the file; without one, do nothing. Not while it is served."""
+        """Drop webhooks that have not gone out; write what is not written yet and release the file, if there is one.
+
+        Not while it is served.
+        """
+        self.webhooks.end()
         storage = self._backend.storage
         if storage is not None and not storage.closed:
+            self.webhooks.log(self.world)
             try:
                 storage.save_all(self.world)
             finally:
@@ -155,8 +166,13 @@ class Sandbox:
 
     @contextlib.contextmanager
     def serve(self, port: int = 0, host: str = "127.0.0.1") -> Generator[Self, None, None]:
-        """Serve over HTTP from a daemon thread until the block ends; `url` is the real one meanwhile."""
-        with serving(self.app, host, port) as address:
+        """Serve over HTTP from a daemon thread until the block ends; `url` is the real one meanwhile.
+
+        Webhooks that have not gone out by then are dropped: wait for them inside the block.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.webhooks.end)
+            address = stack.enter_context(serving(self.app, host, port))
             before = self.url, self._address
             self.url, self._address = f"http://{address[0]}:{address[1]}/{BASE}", address
             try:

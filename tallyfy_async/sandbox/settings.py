@@ -103,6 +103,14 @@ class Settings:
     """Whether changing a tag needs its title, as the documentation says; official clients send the colour alone."""
     references_style: Literal["list", "map"] = "list"
     """How an archived template that nothing embedded prints no references: [] (server code) or {} (documentation)."""
+    webhooks: Literal["on", "off"] = "on"
+    """Post to the URLs of templates, steps, tasks, rules and subscriptions."""
+    webhook_hosts: Literal["loopback", "any"] = "loopback"
+    """Which hosts are posted to: those of this machine alone (localhost, 127.0.0.0/8, ::1), or any."""
+    webhook_timeout: float = 5.0
+    """Seconds that a receiver has for its whole answer; there is one attempt."""
+    webhook_date_field_format: Literal["yyyy-MM-ddTHH:mm:ssZ", "d/m/Y h:i A T"] = "yyyy-MM-ddTHH:mm:ssZ"
+    """How webhooks spell the answers of date fields: ISO 8601 in UTC, or in the zone of the organization."""
     frozen_field_types: bool = False
     """Refuse to change the type of a form field, as the older sources have it."""
 

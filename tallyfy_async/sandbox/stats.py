@@ -45,6 +45,9 @@ class Stats:
         """Outcome -> requests to the authorization page: `login` and `consent` (the form was shown), `wrong_password`,
         `no_organization`, `expired` (an old or forged form), `refused` (error page), `code` and `token` (granted), an
         OAuth error code that was sent back, or a status."""
+        self.webhooks: Counter[str] = Counter()
+        """Outcome -> webhooks: `sent` (2xx), `failed`, `skipped` (a host that the settings exclude), `lost` (a fault),
+        `ended` (with the server, before their turn)."""
         self.reuses = 0
         """Refresh tokens that came again after they were spent."""
         self.concurrency = 0
@@ -105,6 +108,11 @@ class Stats:
         with self._lock:
             self.authorizations[outcome] += 1
 
+    def webhook(self, outcome: str) -> None:
+        """Count a webhook by what came of it."""
+        with self._lock:
+            self.webhooks[outcome] += 1
+
     def as_dict(self) -> dict[str, Any]:
         """Return the counters as plain values, without secrets."""
         return {
@@ -119,6 +127,7 @@ class Stats:
             "authorization_requests": self.authorization_requests,
             "authorizations": dict(self.authorizations),
             "user_token_requests": dict(self.user_token_requests),
+            "webhooks": dict(self.webhooks),
             "concurrency": self.concurrency,
             "max_concurrency": self.max_concurrency,
         }

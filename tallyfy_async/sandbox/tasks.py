@@ -22,7 +22,10 @@ def update(world: World, tenant: Tenant, task: Task, body: JsonObject) -> None:
     for name, value in changes.items():
         setattr(task, name, value)
     if own is not None:
+        before = automations.people(task)
         task.users, task.guests, task.groups = own.users, own.guests, own.groups
+        if automations.people(task) - before:
+            tenant.happened("task.assigned", task)
     task.taskdata = data
     if task.status == "not-started":
         task.status = "in-progress"
@@ -134,6 +137,7 @@ def complete(world: World, tenant: Tenant, me: Member, task: Task, body: JsonObj
     if task.status == "completed":
         if twice == "error":
             raise invalid("task_id", "This task has already been completed.")
+        tenant.happened("task.completed", task)  # the server dispatches it again, although nothing changes
         return []
     _completable(me, task)
     completer = (
@@ -151,6 +155,7 @@ def complete(world: World, tenant: Tenant, me: Member, task: Task, body: JsonObj
         task.completed_at, task.completer_id = task.updated_at, completer
         task.reopened = False
         world.completed += 1
+        tenant.happened("task.completed", task)
     changed = _obey_rules(world, tenant, task)
     tenant.changed()
     return changed

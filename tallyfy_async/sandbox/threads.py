@@ -9,6 +9,8 @@ from .views.threads import MENTION
 from .world import Tenant, World
 
 Subject = Run | Task | Checklist
+_SAID = {"resolve": "task.issue_resolved"}
+"""Label that a route gives -> what happened; a comment that calls itself a resolution resolves nothing."""
 LABELS = ("comment", "problem", "resolve", "improvement", "advice")
 STATES = ("open", "hide-for-guests", "collapsed")
 _KNOWN: dict[str, checks.Check] = {
@@ -56,6 +58,9 @@ def comment(
         updated_at=world.now(),
     )
     tenant.threads.setdefault(subject.id, []).append(thread)
+    if isinstance(subject, Task) and not bot:
+        name = "task.issue_raised" if thread.is_open_issue else _SAID.get(label or "", "task.comment_added")
+        tenant.happened(name, subject, thread=thread)
     if thread.is_open_issue:
         _settle(world, tenant, subject)
     tenant.changed()

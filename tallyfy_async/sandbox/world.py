@@ -21,6 +21,7 @@ from .records import (
     Asset,
     Checklist,
     CustomField,
+    Event,
     Folder,
     Group,
     Guest,
@@ -94,6 +95,12 @@ class Tenant:
     last_activity: int = 12_000
     hourly: dict[str, list[float]] = field(factory=dict[str, list[float]])
     """Action -> when it happened in the last hour, for its cap."""
+    events: deque[Event] = field(factory=lambda: deque[Event](maxlen=10_000), eq=False)
+    """What webhooks have to tell of the present request; nothing that lasts."""
+
+    def happened(self, name: str, record: Run | Task, *, thread: Thread | None = None, url: str | None = None) -> None:
+        """Note something that webhooks tell of."""
+        self.events.append(Event(name=name, record=record, thread=thread, url=url))
 
     def mention(self, *emails: str) -> list[Guest]:
         """Find guests by e-mail; new ones come in on first mention."""

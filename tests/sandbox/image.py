@@ -34,6 +34,6 @@ def image(value: Any, seen: dict[int, str] | None = None, path: str = "") -> Any
 
 
 def containers(holder: Any) -> dict[str, Any]:
-    """Return the dicts and lists of a world or an organization by name."""
-    found = {one.name: getattr(holder, one.name) for one in attrs.fields(type(holder))}
+    """Return the dicts and lists of a world or an organization by name, those that are not kept left out."""
+    found = {one.name: getattr(holder, one.name) for one in attrs.fields(type(holder)) if one.eq is not False}
     return {name: value for name, value in found.items() if isinstance(value, (dict, list, deque))}

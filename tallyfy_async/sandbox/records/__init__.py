@@ -15,7 +15,7 @@ from .people import (
     Watcher,
 )
 from .templates import Action, Checklist, Condition, Field, Rule, Step
-from .work import Asset, Folder, Run, Tag, Task, Thread
+from .work import Asset, Event, Folder, Run, Tag, Task, Thread
 
 __all__ = [
     "Action",
@@ -24,6 +24,7 @@ __all__ = [
     "Checklist",
     "Condition",
     "CustomField",
+    "Event",
     "Field",
     "Folder",
     "Group",

@@ -1,6 +1,6 @@
 """Runs, tasks and what is attached to them."""
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from .base import JsonObject
 from .templates import Field, Rule
@@ -178,3 +178,17 @@ class Task:
     def is_open(self) -> bool:
         """Tell whether somebody can still work on it."""
         return self.status in {"not-started", "in-progress"}
+
+
+@frozen(kw_only=True, eq=False)
+class Event:
+    """Something that webhooks tell of: a run launched or completed, a task completed, assigned, talked about.
+
+    `name` is the word of the subscriptions (`process.launched`, …), or `rule.emitted` for the action of an automation,
+    which brings its own `url`.
+    """
+
+    name: str
+    record: Run | Task
+    thread: Thread | None = None
+    url: str | None = None

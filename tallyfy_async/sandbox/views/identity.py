@@ -168,7 +168,7 @@ def organization(lens: Lens, me: Member | None = None, includes: Collection[str]
         "allow_user_invite": tenant.allow_user_invite,
         "allow_manage_groups": tenant.allow_manage_groups,
         "maximum_group_assignment_limit": None,
-        "webhook_date_field_format": "yyyy-MM-ddTHH:mm:ssZ",
+        "webhook_date_field_format": lens.settings.webhook_date_field_format,
     }
     data |= {name: value for name, value in tenant.profile.items() if name != "coupon_code"}
     data["settings"] = php_map(tenant.profile.get("settings", {}))

@@ -80,13 +80,14 @@ def run(
         "completed_at": lens.date(row.completed_at, spelling),
         "archived_at": lens.date(row.archived_at, spelling),
     }
-    data |= _due(lens, row, spelling)
+    data |= outlook(lens, row, spelling)
     for name in includes:
         data |= _run_include(lens, row, name, includes)
     return data
 
 
-def _due(lens: Lens, row: Run, spelling: DateSpelling) -> JsonObject:
+def outlook(lens: Lens, row: Run, spelling: DateSpelling) -> JsonObject:
+    """Render when the tasks of a run end, what is late, and who works on them."""
     tasks = lens.tenant.tasks_of(row)
     due = max((t.deadline for t in tasks if t.deadline is not None), default=None)
     closed = row.completed_at is not None or row.archived_at is not None
