@@ -115,6 +115,16 @@ def save_profile(profile: Profile, directory: str | os.PathLike[str] | None = No
     return folder.path / _NAME
 
 
+def remove_profile(directory: str | os.PathLike[str] | None = None) -> None:
+    """Delete the profile; there need not be one. The tokens are the store's. Raises StoreError."""
+    path = login_directory(directory) / _NAME
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        msg = f"could not delete {path}: {error.strerror or type(error).__name__}"
+        raise StoreError(msg) from error
+
+
 def load_profile(directory: str | os.PathLike[str] | None = None) -> Profile:
     """Return the profile of the last login.
 

@@ -1,0 +1,156 @@
+"""What is shown where: pipes, terminals, and readers that are gone."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import runpy
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from tallyfy_async.cli import app, commands
+from tallyfy_async.cli.screen import Screen, hush, plain
+from tallyfy_async.sandbox import Sandbox
+from tests.cli.terminal import Terminal, lines, tenant
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (True, "yes"),
+        (False, "no"),
+        (0, "0"),
+        ("a\tb\r\nc\x9b1m", "a b  c 1m"),
+        (datetime(2026, 12, 1, 9, 30, tzinfo=UTC), "2026-12-01 09:30"),
+        (datetime(2026, 12, 1, 9, 30, tzinfo=timezone(timedelta(hours=2))), "2026-12-01 07:30"),
+    ],
+)
+def test_values_are_one_line_of_text(value: object, text: str) -> None:
+    assert plain(value) == text
+
+
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_table_fits_the_terminal_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", screen := Tty())
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    Screen().table(["id", "name"], [["0123456789" * 3, "word " * 20]])
+    shown = re.sub("\x1b[^m]*m", "", screen.getvalue())
+    assert max(map(len, shown.splitlines())) <= 40
+    assert shown.count("word") == 20
+
+
+def test_a_pipe_gets_each_row_in_a_line(user: Sandbox, tallyfy: Terminal) -> None:
+    run = next(iter(tenant(user).runs.values()))
+    run.name = "long " * 100
+    assert len(lines(tallyfy("runs", "list").out)) == user.settings.runs
+
+
+def test_progress_is_shown_on_a_terminal_and_on_standard_error_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Screen(as_json=True).progress("launched", 7) as shown:
+        shown(3)
+        shown(7)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "launched" in said.err
+    assert "7/7" in said.err
+    monkeypatch.delenv("FORCE_COLOR")
+    with Screen().progress("launched", 7) as shown:
+        shown(7)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_a_closed_pipe_does_not_take_goes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as broken:
+        monkeypatch.setattr(sys, "stdout", broken)
+        with pytest.raises(BrokenPipeError):
+            Screen().out("x")
+        hush()
+        broken.write("nobody reads this")
+        broken.flush()
+
+
+def test_a_closed_pipe_is_no_error(tallyfy: Terminal, user: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def close(*_: object) -> None:
+        raise BrokenPipeError
+
+    hushed: list[int] = []
+    monkeypatch.setattr(commands, "hush", lambda: hushed.append(1))
+    monkeypatch.setattr(Screen, "out", close)
+    said = tallyfy("organizations")
+    assert (said.status, said.err, hushed) == (0, "", [1])
+
+
+def test_an_interruption_is_status_130(tallyfy: Terminal, user: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Screen, "out", interrupt)
+    said = tallyfy("organizations")
+    assert (said.status, said.err) == (130, "interrupted\n")
+
+
+def test_the_log_is_turned_on_by_the_environment(
+    tallyfy: Terminal, user: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels: list[str] = []
+    monkeypatch.setattr(commands, "configure_logging", levels.append)
+    monkeypatch.setenv("TALLYFY_LOG", "DEBUG")
+    assert tallyfy("organizations").status == 0
+    assert levels == ["DEBUG"]
+    monkeypatch.setenv("TALLYFY_LOG", "loud")
+    assert tallyfy("organizations").status == 2
+
+
+def test_the_application_is_a_module_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["tallyfy-async", "--version"])
+    assert app.main() == 0
+    shown = capsys.readouterr().out
+    monkeypatch.delitem(sys.modules, "tallyfy_async.cli.app")
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("tallyfy_async.cli.app", run_name="__main__")
+    assert end.value.code == 0
+    assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize(("ends", "status"), [(SystemExit(), 0), (SystemExit("no"), 1), (SystemExit(7), 7)])
+def test_however_a_command_ends_its_status_is_a_number(
+    ends: SystemExit, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def command(**_: Any) -> None:
+        raise ends
+
+    monkeypatch.setattr(app, "get_command", lambda _app: command)
+    assert app.main([]) == status
+
+
+def test_an_error_of_the_pipe_below_typer_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    hushed: list[int] = []
+
+    def command(**_: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(app, "hush", lambda: hushed.append(1))
+    monkeypatch.setattr(app, "get_command", lambda _app: command)
+    assert (app.main([]), hushed) == (0, [1])
+
+
+def test_options_are_values() -> None:
+    options = commands.Options(json=True)
+    assert evolve(options, json=False) == commands.Options()
