@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tallyfy_async.client import TallyfyClient
     from tallyfy_async.engine import bulk
     from tallyfy_async.engine.download import Download
+    from tallyfy_async.engine.otel import OpenTelemetryHooks
     from tallyfy_async.engine.pager import Page, Pager
     from tallyfy_async.engine.plan import RequestOptions, Response
     from tallyfy_async.engine.policy import RetryPolicy
@@ -80,7 +81,16 @@ if TYPE_CHECKING:
     from tallyfy_async.protocol.redaction import Secret, redact, redact_headers
     from tallyfy_async.protocol.scopes import Scope
     from tallyfy_async.registry import operations
-    from tallyfy_async.telemetry import AttemptRecord, Hooks, TokenRecord
+    from tallyfy_async.telemetry import (
+        AttemptRecord,
+        CallHooks,
+        CallRecord,
+        Hooks,
+        LoggingHooks,
+        RedactingFilter,
+        TokenRecord,
+        redact_event,
+    )
     from tallyfy_async.transport.aiohttp import aiohttp_transport
     from tallyfy_async.transport.exchange import Timeouts
     from tallyfy_async.transport.limiter import RateLimit
@@ -103,6 +113,7 @@ else:
         "auth.token": ("Token",),
         "client": ("TallyfyClient",),
         "engine.download": ("Download",),
+        "engine.otel": ("OpenTelemetryHooks",),
         "engine.plan": ("RequestOptions", "Response"),
         "engine.pager": ("Page", "Pager"),
         "engine.policy": ("RetryPolicy",),
@@ -115,7 +126,16 @@ else:
         "protocol.redaction": ("Secret", "redact", "redact_headers"),
         "protocol.scopes": ("Scope",),
         "registry": ("operations",),
-        "telemetry": ("AttemptRecord", "Hooks", "TokenRecord"),
+        "telemetry": (
+            "AttemptRecord",
+            "CallHooks",
+            "CallRecord",
+            "Hooks",
+            "LoggingHooks",
+            "RedactingFilter",
+            "TokenRecord",
+            "redact_event",
+        ),
         "transport.aiohttp": ("aiohttp_transport",),
         "transport.exchange": ("Timeouts",),
         "transport.limiter": ("RateLimit",),
@@ -124,9 +144,11 @@ else:
     _SUBMODULES = {
         "bulk": "engine.bulk",
         "errors": "errors",
+        "export": "export",
         "models": "models",
         "sandbox": "sandbox",
         "testing": "testing",
+        "webhooks": "webhooks",
     }
 
     def __getattr__(name: str) -> Any:
@@ -153,6 +175,8 @@ __all__ = [
     "AuthorizationCode",
     "AuthorizationRequest",
     "BadRequestError",
+    "CallHooks",
+    "CallRecord",
     "ClientClosedError",
     "ClientCredentials",
     "ClientLoopError",
@@ -172,11 +196,13 @@ __all__ = [
     "KeyringStore",
     "KickoffError",
     "KickoffForm",
+    "LoggingHooks",
     "LoopbackReceiver",
     "MemoryStore",
     "NotFoundError",
     "NotSentError",
     "OnBehalfOf",
+    "OpenTelemetryHooks",
     "Operation",
     "Organization",
     "Outcome",
@@ -189,6 +215,7 @@ __all__ = [
     "RateLimit",
     "RateLimitError",
     "ReauthenticationRequiredError",
+    "RedactingFilter",
     "RedirectError",
     "RedisStore",
     "RefreshToken",
@@ -229,6 +256,7 @@ __all__ = [
     "mention",
     "operations",
     "redact",
+    "redact_event",
     "redact_headers",
     "safe_return_path",
 ]

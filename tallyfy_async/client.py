@@ -21,7 +21,7 @@ from tallyfy_async.engine.call import Engine
 from tallyfy_async.engine.plan import Call, RequestOptions, Response
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.organization import Organization
-from tallyfy_async.telemetry import configure_logging
+from tallyfy_async.telemetry import LoggingHooks, configure_logging
 from tallyfy_async.transport.exchange import DeferredTransport, Transport
 from tallyfy_async.transport.limiter import Limiter
 from tallyfy_async.transport.shelter import LoopGuard, run_in_child
@@ -123,7 +123,8 @@ class TallyfyClient:
         """Return a client made from the environment; ``settings`` win over it.
 
         Reads TALLYFY_ACCESS_TOKEN, or TALLYFY_CLIENT_ID and _CLIENT_SECRET with or without _USERNAME and _PASSWORD;
-        TALLYFY_BASE_URL, _TOKEN_URL, _ORGANIZATION; TALLYFY_LOG=debug|info turns logging on. Raises ConfigurationError.
+        TALLYFY_BASE_URL, _TOKEN_URL, _ORGANIZATION; TALLYFY_LOG=info logs retries and warnings, debug all attempts too.
+        Raises ConfigurationError.
         """
         if level := os.environ.get("TALLYFY_LOG"):
             if level.lower() not in {"debug", "info"}:
@@ -131,6 +132,8 @@ class TallyfyClient:
                 raise ConfigurationError(msg)
             configure_logging(level)
         given: dict[str, Any] = {**environment(), **settings}
+        if level and level.lower() == "debug":
+            given["hooks"] = [*settings.get("hooks", ()), LoggingHooks()]
         return cls(**given)
 
     @classmethod

@@ -154,6 +154,19 @@ def test_the_environment_turns_the_log_on_once(
     assert TOKEN not in written
 
 
+async def test_at_debug_every_attempt_is_logged(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tallyfy_sandbox: Sandbox
+) -> None:
+    set_all(environment, {"TALLYFY_ACCESS_TOKEN": tallyfy_sandbox.credentials.personal_token, "TALLYFY_LOG": "debug"})
+    async with TallyfyClient.from_env(
+        base_url=tallyfy_sandbox.url, transport=asgi_transport(tallyfy_sandbox.app)
+    ) as client:
+        await client.me.get()
+    written = capsys.readouterr().err
+    assert "tallyfy_async DEBUG get_me: GET /me, attempt 1 -> 200 in " in written
+    assert tallyfy_sandbox.credentials.personal_token not in written
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"time_out": 5}, "no setting 'time_out': did you mean 'timeout'"),
     ({"zzz": 5}, "no setting 'zzz'$"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tallyfy_async import PasswordGrant, ReauthenticationRequiredError, TallyfyError, TokenRequestError
+from tallyfy_async import PasswordGrant, ReauthenticationRequiredError, TallyfyError, TokenRequestError, testing
 from tallyfy_async.protocol.redaction import Secret
 from tallyfy_async.sandbox import Fault, Rule, Sandbox, Settings
 from tallyfy_async.testing import connect
@@ -91,6 +91,11 @@ async def test_one_clock_for_both_sides() -> None:
     assert sandbox.stats.token_requests == {"password": {"ok": 1}, "refresh_token": {"ok": 2}}
     assert sandbox.stats.by_status[401] == 0
     assert sandbox.token_lives == sandbox.lives_used == 3
+
+
+def test_it_has_no_other_name() -> None:
+    with pytest.raises(AttributeError, match=r"tallyfy_async\.testing' has no attribute 'conect'"):
+        _ = testing.conect  # type: ignore[attr-defined]
 
 
 def test_importing_it_needs_no_extra() -> None:

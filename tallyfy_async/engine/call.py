@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 
@@ -39,11 +40,14 @@ from tallyfy_async.protocol.operation import Operation, Safety
 from tallyfy_async.protocol.response import Reply, decode, failure
 from tallyfy_async.protocol.scopes import allows
 from tallyfy_async.protocol.verdict import Stop, may_resend
-from tallyfy_async.telemetry import AttemptRecord, Hooks, logger, tell
+from tallyfy_async.telemetry import Hooks, logger, tell
 from tallyfy_async.transport.clock import Clock
 from tallyfy_async.transport.exchange import Progress, Request, Timeouts, Transport
 from tallyfy_async.transport.pace import Pace
 from tallyfy_async.transport.shelter import LoopGuard
+
+if TYPE_CHECKING:
+    from tallyfy_async.engine.trail import Trail
 
 
 @frozen(kw_only=True)
@@ -115,9 +119,16 @@ class Engine:
         given = call.options.deadline
         deadline = self.deadline + call.allowance if given is None else given
         flight.ends_at = self.clock.monotonic() + deadline
-        with self.clock.timeout(deadline):
-            return await flight.run()
-        raise flight.expired(deadline)
+        if self.hooks:
+            flight.follow()
+        try:
+            with self.clock.timeout(deadline):
+                return await flight.run()
+            raise flight.expired(deadline)  # noqa: TRY301 - told below, as every end is
+        except BaseException as error:
+            if flight.trail is not None:
+                flight.trail.ended(error)
+            raise
 
     def warn(self, operation: Operation) -> None:
         """Warn, once a client, that nobody has seen an operation documented."""
@@ -155,6 +166,13 @@ class _Flight:
     progress: Progress | None = None
     last: BaseException | None = None
     started: float = 0.0
+    trail: Trail | None = None
+
+    def follow(self) -> None:
+        """Begin to tell the hooks of this call."""
+        from tallyfy_async.engine.trail import Trail  # noqa: PLC0415 - lazy: only where there are hooks
+
+        self.trail = Trail.begin(self.engine.hooks, self.engine.clock, self.engine.base_url, self.call)
 
     async def run(self) -> Response:
         self.engine.limiter.budget.earn(self.policy.budget)
@@ -255,6 +273,8 @@ class _Flight:
         clear(engine.limiter, call, engine.tokens, self, claim=True)
         self.started = engine.clock.monotonic()
         self.attempts += 1
+        if self.trail is not None:
+            request = self.trail.sent(self.attempts, request)
         try:
             if self.opens:
                 reply = await self.open(request)
@@ -354,27 +374,21 @@ class _Flight:
         sent = getattr(error, "outcome", None) is not Outcome.NOT_SENT
         if retry_in:
             operation = self.call.operation
-            logger.info("%s: attempt %d failed (%s), next in %.2f s", operation.id, self.attempts, error, retry_in)
+            values = (operation.id, self.attempts, error, retry_in)
+            logger.info("%s: attempt %d failed (%s), next in %.2f s", *values, extra=self.fields(error, retry_in))
         if not sent and isinstance(error, RateLimitError):
             return  # it was refused on our side: that is no attempt
         status, request_id = (getattr(error, name, None) if sent else None for name in ("status", "request_id"))
         self.tell(status, error, retry_in, request_id)
 
+    def fields(self, error: BaseException, retry_in: float) -> dict[str, Any]:
+        """Return what a log record of a failed attempt carries beside its text."""
+        status, request_id = (getattr(error, name, None) for name in ("status", "request_id"))
+        known = {"operation": self.call.operation.id, "attempt": self.attempts}
+        return {**known, "status": status, "request_id": request_id, "retry_in": retry_in}
+
     def tell(
         self, status: int | None, error: BaseException | None, retry_in: float | None, request: str | None
     ) -> None:
-        if not self.engine.hooks:
-            return
-        operation = self.call.operation
-        record = AttemptRecord(
-            operation=operation.id,
-            method=operation.method,
-            path=operation.path,
-            attempt=self.attempts,
-            status=status,
-            error=None if error is None else type(error).__name__,
-            elapsed=self.engine.clock.monotonic() - self.started if self.attempts else 0.0,
-            retry_in=retry_in,
-            request_id=request,
-        )
-        tell(self.engine.hooks, "on_attempt", record)
+        if self.trail is not None:
+            self.trail.told(self.attempts, status, error, retry_in, request)

@@ -132,6 +132,30 @@ def _mask_pair(match: re.Match[str]) -> str:
     return f'{match["key"]}"{MASK}"'
 
 
+def redact_value(value: Any, name: str = "") -> Any:
+    """Return a value of a structured log for showing.
+
+    Where its ``name`` is that of a secret, all texts in it are masked; others are redacted. Dicts, lists and tuples are
+    gone through. Numbers, booleans, None, error codes, Secrets and objects of other kinds are
+    returned as they are.
+    """
+    secret = bool(name) and re.fullmatch(rf"(?i:{_NAMES})", name) is not None
+    if isinstance(value, dict):
+        known = cast("dict[object, Any]", value)
+        return {
+            key: redact_value(one, key if isinstance(key, str) and not secret else name) for key, one in known.items()
+        }
+    if type(value) in {list, tuple}:
+        return type(value)(redact_value(one, name) for one in value)
+    if secret and isinstance(value, str | bytes):
+        return value if _is_error_code(name, value) else MASK
+    return redact(value) if isinstance(value, str) else value
+
+
+def _is_error_code(name: str, value: str | bytes) -> bool:
+    return name.lower() == "code" and isinstance(value, str) and re.fullmatch(_ERROR_CODE, f'"{value}"') is not None
+
+
 _HEADERS: Final = frozenset(
     {
         "authorization",

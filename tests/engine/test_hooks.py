@@ -21,7 +21,7 @@ from tallyfy_async import (
 from tallyfy_async.sandbox import Fault, Sandbox
 from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import Flaky, refused
-from tests.helpers import connect, small_sandbox
+from tests.helpers import connect
 
 pytestmark = pytest.mark.anyio
 
@@ -58,13 +58,13 @@ class Mouth(Hooks):
 
 
 @pytest.fixture
-def sandbox() -> Sandbox:
-    return small_sandbox()
+def sandbox(tallyfy_sandbox: Sandbox) -> Sandbox:
+    return tallyfy_sandbox
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+def clock(tallyfy_clock: ManualClock) -> ManualClock:
+    return tallyfy_clock
 
 
 def user(sandbox: Sandbox) -> PasswordGrant:
@@ -93,6 +93,8 @@ async def test_a_call_that_succeeds_is_one_attempt(sandbox: Sandbox, clock: Manu
             elapsed=0.0,
             retry_in=None,
             request_id="sandbox-00000001",
+            server_address="sandbox.localhost",
+            server_port=80,
         )
     ]
 

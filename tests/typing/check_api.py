@@ -59,9 +59,11 @@ from tallyfy_async import (
     operations,
 )
 from tallyfy_async.engine.download import Download
+from tallyfy_async.engine.otel import OpenTelemetryHooks
 from tallyfy_async.models import ApplicationUser, Checklist, OwnersInput, Run, Task, User
 from tallyfy_async.models import Organization as Tenant
 from tallyfy_async.models.processes import RunLaunch
+from tallyfy_async.telemetry import CallHooks, CallRecord, LoggingHooks
 from tallyfy_async.transport.clock import Clock, SystemClock
 from tallyfy_async.transport.manual_clock import ManualClock
 
@@ -314,8 +316,26 @@ def owners(task: Task) -> None:
     task.owners.as_input()  # type: ignore[union-attr]
 
 
+class Follower(CallHooks):
+    """Overrides of every hook of a call."""
+
+    def on_send(self, attempt: int) -> dict[str, str]:
+        assert_type(attempt, int)
+        return {}
+
+    def on_attempt(self, record: AttemptRecord) -> None:
+        assert_type(record.server_port, int | None)
+
+    def on_end(self, error: BaseException | None) -> None:
+        assert_type(error, BaseException | None)
+
+
 class Watcher(Hooks):
     """Overrides of every hook."""
+
+    def on_call(self, record: CallRecord) -> CallHooks:
+        assert_type(record.server_port, int)
+        return Follower()
 
     def on_attempt(self, record: AttemptRecord) -> None:
         assert_type(record.status, int | None)
@@ -329,7 +349,7 @@ class Watcher(Hooks):
 
 
 def hooks_and_clocks() -> None:
-    TallyfyClient("t", hooks=[Watcher()])
+    TallyfyClient("t", hooks=[Watcher(), LoggingHooks(), OpenTelemetryHooks(propagate=False)])
     clocks: list[Clock] = [SystemClock(), ManualClock()]
     TallyfyClient("t", clock=clocks[0])
     TallyfyClient("t", hooks=[print])  # type: ignore[list-item]

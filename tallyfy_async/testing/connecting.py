@@ -1,22 +1,4 @@
-"""Test your own program against a local Tallyfy, without network, account or waiting.
-
-Needs the extra ``sandbox``. In one process, without a socket::
-
-    from tallyfy_async.sandbox import Sandbox
-    from tallyfy_async.testing import connect
-
-    async def test_launching() -> None:
-        sandbox = Sandbox()
-        async with connect(sandbox) as tallyfy:
-            org = tallyfy.organization()
-            template = await anext(aiter(org.checklists.list()))
-            ...
-
-Over a real socket, with the same client code::
-
-    with sandbox.serve():
-        async with connect(sandbox) as tallyfy: ...
-"""
+"""A client of a sandbox in this process."""
 
 from __future__ import annotations
 

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from tallyfy_async import Secret, TallyfyClient
+from tallyfy_async.protocol.redaction import MASK, redact_value
+from tallyfy_async.sandbox import Fault, Sandbox
+from tallyfy_async.telemetry import LoggingHooks, RedactingFilter, redact_event
+
+BEARER = "Bearer abcdefghijklmnop"
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def attach(stream: io.StringIO) -> Iterator[Callable[[logging.Formatter], logging.Logger]]:
+    """Give the package's and a foreign logger a handler that redacts and writes to ``stream``."""
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(RedactingFilter())
+    loggers = [logging.getLogger("tallyfy_async"), logging.getLogger("somebody")]
+    levels = [one.level for one in loggers]
+
+    def attach(formatter: logging.Formatter) -> logging.Logger:
+        handler.setFormatter(formatter)
+        for one in loggers:
+            one.addHandler(handler)
+            one.setLevel(logging.DEBUG)
+        return loggers[1]
+
+    yield attach
+    for one, level in zip(loggers, levels, strict=True):
+        one.removeHandler(handler)
+        one.setLevel(level)
+
+
+def fail(why: str) -> None:
+    raise ValueError(why)
+
+
+class Fields(logging.Formatter):
+    """Writes what a record carries as JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        known = vars(logging.makeLogRecord({})).keys() | {"message"}
+        return json.dumps({"text": text, **{n: v for n, v in vars(record).items() if n not in known}}, default=repr)
+
+
+def test_the_filter_masks_message_fields_and_traceback(
+    attach: Callable[..., logging.Logger], stream: io.StringIO
+) -> None:
+    log = attach(Fields("%(message)s"))
+    extra = {"password": "hunter2", "user": "ada", "headers": {"Authorization": BEARER, "Accept": "x"}, "tries": 3}
+    try:
+        fail(f"no good: {BEARER}")
+    except ValueError:
+        log.exception("sent %s", BEARER, extra=extra, stack_info=True)
+    told = json.loads(stream.getvalue())
+    assert "abcdefghijklmnop" not in stream.getvalue()
+    assert told["text"].startswith(f"sent Bearer {MASK}\nTraceback")
+    assert f"ValueError: no good: Bearer {MASK}" in told["text"]
+    assert "Stack (most recent call last)" in told["text"]
+    assert {name: told[name] for name in extra} == {
+        "password": MASK,
+        "user": "ada",
+        "headers": {"Authorization": MASK, "Accept": "x"},
+        "tries": 3,
+    }
+
+
+def through_structlog() -> structlog.stdlib.ProcessorFormatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ],
+    )
+
+
+def test_the_filter_leaves_structlog_its_events(attach: Callable[..., logging.Logger], stream: io.StringIO) -> None:
+    attach(through_structlog())
+    log = structlog.wrap_logger(
+        logging.getLogger("somebody"),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[structlog.stdlib.add_log_level, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    )
+    log.warning("login", client_secret="s3cr3t", header=BEARER, nested=[{"code": "def502"}, "password=x"], count=2)
+    assert json.loads(stream.getvalue()) == {
+        "event": "login",
+        "level": "warning",
+        "client_secret": MASK,
+        "header": f"Bearer {MASK}",
+        "nested": [{"code": MASK}, f"password={MASK}"],
+        "count": 2,
+    }
+
+
+@pytest.mark.anyio
+async def test_the_package_s_records_come_through_structlog_with_their_fields(
+    attach: Callable[..., logging.Logger], stream: io.StringIO, tallyfy_client: TallyfyClient, tallyfy_sandbox: Sandbox
+) -> None:
+    attach(through_structlog())
+    tallyfy_sandbox.faults.add(Fault(operation="get_me", status=503))
+    await tallyfy_client.with_options(hooks=[LoggingHooks()]).me.get()
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(one["operation"], one["attempt"], one["status"], one["request_id"]) for one in told] == [
+        ("create_token", 1, 200, "sandbox-00000001"),
+        ("get_me", 1, 503, "sandbox-00000002"),
+        ("get_me", 1, 503, "sandbox-00000002"),
+        ("get_me", 2, 200, "sandbox-00000003"),
+    ]
+    assert told[1]["event"].startswith("get_me: attempt 1 failed (GET /me -> 503: ")
+    assert told[2]["event"] == "get_me: GET /me, attempt 1 -> 503 in 0.000 s"
+    assert told[1]["retry_in"] == told[2]["retry_in"] > 0
+    assert (told[2]["error"], told[3]["error"]) == ("ServerError", None)
+
+
+@pytest.mark.anyio
+async def test_attempts_are_not_logged_above_debug(
+    tallyfy_client: TallyfyClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "tallyfy_async"):
+        await tallyfy_client.with_options(hooks=[LoggingHooks()]).me.get()
+    assert not caplog.records
+
+
+def test_the_processor_masks_events() -> None:
+    captured: list[Any] = []
+
+    def last(_logger: Any, _method: str, event: Any) -> Any:
+        captured.append(dict(event))
+        raise structlog.DropEvent
+
+    log = structlog.wrap_logger(None, processors=[structlog.processors.format_exc_info, redact_event, last])
+    try:
+        fail(BEARER)
+    except ValueError:
+        log.exception("it said Bearer abcdefghijklmnop", refresh_token="def502", org="f1e2")
+    (event,) = captured
+    assert (event["event"], event["refresh_token"], event["org"]) == (f"it said Bearer {MASK}", MASK, "f1e2")
+    assert event["exception"].endswith(f"ValueError: Bearer {MASK}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("access_token", "abc", MASK),
+        ("X-Api-Key", "abc", MASK),
+        ("client_secret", b"abc", MASK),
+        ("token", ["abc", None], [MASK, None]),
+        ("password", {"value": "abc", "length": 3}, {"value": MASK, "length": 3}),
+        ("code", "RATE_LIMIT_EXCEEDED", "RATE_LIMIT_EXCEEDED"),
+        ("code", "def502", MASK),
+        ("code", 404, 404),
+        ("Code", None, None),
+        ("anything", ("token=abc", 1), (f"token={MASK}", 1)),
+        ("anything", b"abc", b"abc"),
+        ("anything", {1: {"password": "x"}}, {1: {"password": MASK}}),
+        ("", "plain", "plain"),
+    ],
+)
+def test_values_are_masked_by_name_and_by_place(name: str, value: Any, shown: Any) -> None:
+    assert redact_value(value, name) == shown
+
+
+def test_secrets_and_other_objects_are_left_alone() -> None:
+    secret = Secret("abc")
+    assert redact_value(secret, "password") is secret
+    assert redact_event(None, "info", {"_record": "password=abc"}) == {"_record": "password=abc"}
