@@ -93,6 +93,14 @@ def typing(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation's site; a warning, or a page that needs another host, fails it."""
+    session.install("-e", f".[{EVERYTHING}]", *group("docs"))
+    site = session.posargs[0] if session.posargs else str(Path(session.create_tmp()) / "site")
+    session.run("mkdocs", "build", "--strict", "--site-dir", site, env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure against peers and print the table of ratios."""
     session.install(f".[{EVERYTHING}]", *group("bench"))
