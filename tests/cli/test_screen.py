@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-import runpy
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -121,12 +121,9 @@ def test_the_log_is_turned_on_by_the_environment(
 def test_the_application_is_a_module_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["tallyfy-async", "--version"])
     assert app.main() == 0
-    shown = capsys.readouterr().out
-    monkeypatch.delitem(sys.modules, "tallyfy_async.cli.app")
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module("tallyfy_async.cli.app", run_name="__main__")
-    assert end.value.code == 0
-    assert capsys.readouterr().out == shown
+    command = [sys.executable, "-m", "tallyfy_async.cli.app", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(("ends", "status"), [(SystemExit(), 0), (SystemExit("no"), 1), (SystemExit(7), 7)])
