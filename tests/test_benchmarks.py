@@ -153,6 +153,7 @@ def test_the_rows_are_found() -> None:
         "backends",
         "cancellation",
         "collected",
+        "export",
         "four_processes",
         "growth",
         "gzip",
@@ -171,6 +172,7 @@ def test_the_rows_are_found() -> None:
         "throttle",
         "tls",
         "token_check",
+        "webhook",
     }
 
 
