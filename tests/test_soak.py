@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from random import Random
 from typing import Any
 
@@ -26,6 +27,12 @@ CLEAN = Findings(calls=1_000, tokens=TOKENS, leaks=NOTHING)
 def test_a_clean_soak_passes() -> None:
     assert problems(CLEAN) == []
     assert command.told("trio", CLEAN).splitlines()[-1].strip() == "passed"
+
+
+@pytest.fixture(autouse=True)
+def _level(caplog: pytest.LogCaptureFixture) -> None:
+    """Have the level of the package's log restored, which the command raises."""
+    caplog.set_level(logging.WARNING, "tallyfy_async")
 
 
 @pytest.mark.parametrize(
