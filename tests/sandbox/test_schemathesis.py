@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
+from urllib.parse import quote, unquote
 
 import anyio
 import httpx
@@ -330,8 +331,10 @@ def chain(tags: tuple[str, ...], outcome: Outcome) -> type[RuleBasedStateMachine
             tenant = self.sandbox.world.tenants[mine.organization]
             known, real = known_ids(tenant), real_ids(tenant, self.rng)
             for name, value in (case.path_parameters or {}).items():
-                if name == "org" or (str(value) not in known and self.rng.random() < 0.9):
-                    case.path_parameters[name] = real.get(name, value)
+                said = value if value in known else unquote(str(value))
+                if name == "org" or (said not in known and self.rng.random() < 0.9):
+                    said = real.get(name, said)
+                case.path_parameters[name] = quote(said, safe="")
 
         def call(self, case: Any, **_: Any) -> Any:
             return outcome.send(case, self.sandbox.credentials.personal_token)
