@@ -75,6 +75,13 @@ def browser(session: nox.Session) -> None:
     session.run("pytest", "tests/browser", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def examples(session: nox.Session) -> None:
+    """Run the examples on the sandbox, half a minute of load on the service included."""
+    session.install("-e", ".[redis,sandbox,speed,trio]", *group("examples"))
+    session.run("pytest", "tests/examples", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, and who imports whom."""
