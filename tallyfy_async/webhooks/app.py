@@ -88,7 +88,7 @@ class WebhookApp:
             msg = "max_bytes must be 1 or more, and body_timeout a number of seconds above 0"
             raise ConfigurationError(msg)
         self._dispatcher = dispatcher
-        self._sender = SenderCheck(sender) if isinstance(sender, str) else sender
+        self._sender = sender if isinstance(sender, SenderCheck) else SenderCheck(sender)
         self._max_bytes, self._body_timeout, self._clock = max_bytes, body_timeout, clock
         self._refused: Counter[str] = Counter()
         self._accepted = self._abandoned = 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import anyio
+from anyio.lowlevel import checkpoint
 from attrs import define, field
 
 from tallyfy_async.transport.clock import Clock
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 _TELLING: Final = 10.0
 """Seconds for the callback to hear of what a shutdown left; after them, it is told no more."""
+
+_IN_A_ROW: Final = 16
+"""Events that a worker may finish without letting others have their turn."""
 
 
 @define(eq=False)
@@ -39,11 +44,16 @@ class Queue:
     closed: bool = False
     in_hand: int = 0
     _events: deque[AnyEvent] = field(factory=deque[AnyEvent])
-    _filled: anyio.Semaphore = field(factory=lambda: anyio.Semaphore(0))
+    _filled: anyio.Semaphore = field(factory=lambda: anyio.Semaphore(0, fast_acquire=True))
     _emptied: anyio.Event = field(factory=anyio.Event)
 
     def __len__(self) -> int:
         return len(self._events)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more may wait."""
+        return len(self._events) >= self.most
 
     def put(self, event: AnyEvent) -> None:
         """Add an event."""
@@ -84,7 +94,8 @@ class Running:
         self._dispatcher, self._make_queue = dispatcher, queue
         self._workers, self._grace, self._clock = workers, grace, clock
         self._children = Children()
-        self._scopes: list[anyio.CancelScope] = []
+        # Shielded, so that what was taken is handled although the scope around the body is cancelled; the exit ends it.
+        self._scope = anyio.CancelScope(shield=True)
         self._left: list[AnyEvent] = []
         self._queue: Queue | None = None
 
@@ -92,9 +103,9 @@ class Running:
         queue = self._make_queue()
         self._dispatcher.opened(queue)
         self._queue = queue
+        self._scope = anyio.CancelScope(shield=True)
         await self._children.__aenter__()
-        for _ in range(self._workers):
-            self._children.start(self._work, queue)
+        self._children.start(self._serve, queue)
         return self._dispatcher
 
     async def __aexit__(
@@ -107,9 +118,7 @@ class Running:
         try:
             await run_in_child(lambda: self._drained(queue), shield=True)
         finally:
-            for scope in self._scopes:
-                scope.cancel()
-            self._scopes.clear()
+            self._scope.cancel()
             try:
                 await self._children.__aexit__(None, None, None)
             finally:
@@ -117,14 +126,14 @@ class Running:
                 self._dispatcher.opened(None)
                 await run_in_child(self._bury, shield=True)
 
-    async def _work(self, queue: Queue) -> None:
-        # Shielded, so that what was taken is handled although the scope around the body is cancelled; the exit ends it.
-        with anyio.CancelScope(shield=True) as scope:
-            self._scopes.append(scope)
-            await self._work_off(queue)
+    async def _serve(self, queue: Queue) -> None:
+        with self._scope:
+            async with anyio.create_task_group() as group:
+                for _ in range(self._workers):
+                    group.start_soon(self._work, queue)
 
-    async def _work_off(self, queue: Queue) -> None:
-        while True:
+    async def _work(self, queue: Queue) -> None:
+        for number in itertools.count(1):
             event = await queue.take()
             try:
                 await self._dispatcher.work_off(event)
@@ -133,6 +142,8 @@ class Running:
                 raise
             finally:
                 queue.finished()
+            if not number % _IN_A_ROW:  # repetitions, and what nobody wants, may come to no scheduling point
+                await checkpoint()
 
     async def _drained(self, queue: Queue) -> None:
         with self._clock.timeout(self._grace):

@@ -103,6 +103,9 @@ class Record:
         return Record(done=self.done, expires=self.expires)
 
 
+NOTHING: Final = Record()
+
+
 def check_keep(keep: float) -> float:
     """Return the seconds; raise ConfigurationError where they make no sense."""
     if not 0 < keep < float("inf"):
@@ -140,9 +143,9 @@ class MemoryDedupe:
         """Take a key; see DedupeStore."""
         now = self.clock.time()
         self._trim(now)
-        record = self._records.get(key)
-        if record is None or record.expires <= now:
-            record = Record()
+        record = self._records.get(key, NOTHING)
+        if record.expires <= now:
+            record = NOTHING
         verdict = record.verdict(owner, order, now)
         if verdict is Verdict.CLAIMED:
             self._records[key] = record.claimed(owner, order, now + lease)
@@ -150,7 +153,7 @@ class MemoryDedupe:
 
     async def done(self, key: str, owner: str, *, order: int) -> None:
         """Remember that the event was handled; see DedupeStore."""
-        record = self._records.get(key) or Record()
+        record = self._records.get(key, NOTHING)
         self._records[key] = record.handled(owner, order, self.clock.time() + self.keep)
         self._records.move_to_end(key)
 

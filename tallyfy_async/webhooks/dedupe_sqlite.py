@@ -10,12 +10,12 @@ from functools import partial
 from os import PathLike, fspath
 from typing import Any, Final, Self, TypeVar
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from tallyfy_async.errors import ClientClosedError, StoreCorruptError, StoreError, StoreLockTimeoutError
 from tallyfy_async.transport.clock import Clock, SystemClock
 from tallyfy_async.transport.shelter import run_in_child
-from tallyfy_async.webhooks.dedupe import KEEP, Record, Verdict, check_keep
+from tallyfy_async.webhooks.dedupe import KEEP, NOTHING, Record, Verdict, check_keep
 
 T = TypeVar("T")
 
@@ -55,6 +55,8 @@ class SQLiteDedupe:
     def __init__(self, path: str | PathLike[str], *, keep: float = KEEP, clock: Clock = _CLOCK) -> None:
         self._path, self._keep, self._clock = fspath(path), check_keep(keep), clock
         self._turn = threading.Lock()
+        # Not anyio's own threads: a file that is locked for a while must not hold up all that a program does in them.
+        self._threads = CapacityLimiter(1)
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._claims = 0
@@ -70,7 +72,7 @@ class SQLiteDedupe:
 
     async def aclose(self) -> None:
         """Close the file and refuse further use."""
-        await run_in_child(partial(to_thread.run_sync, self._close), shield=True)
+        await run_in_child(partial(to_thread.run_sync, self._close, limiter=self._threads), shield=True)
 
     async def claim(self, key: str, owner: str, *, order: int, lease: float) -> Verdict:
         """Take a key; see DedupeStore."""
@@ -81,7 +83,7 @@ class SQLiteDedupe:
             if self._claims % _PURGE_EACH == 1:
                 database.execute(_PURGE, [now])
             record = _read(database, key)
-            record = Record() if record is None or record.expires <= now else record
+            record = NOTHING if record is None or record.expires <= now else record
             verdict = record.verdict(owner, order, now)
             if verdict is Verdict.CLAIMED:
                 _write(database, key, record.claimed(owner, order, now + lease))
@@ -93,7 +95,7 @@ class SQLiteDedupe:
         """Remember that the event was handled; see DedupeStore."""
 
         def work(database: sqlite3.Connection) -> None:
-            record = _read(database, key) or Record()
+            record = _read(database, key) or NOTHING
             _write(database, key, record.handled(owner, order, self._clock.time() + self._keep))
 
         await self._in_thread(work)
@@ -117,7 +119,8 @@ class SQLiteDedupe:
 
     async def _in_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
         # In a child, because a native cancellation would leave the thread to itself and its result would be lost.
-        return await run_in_child(partial(to_thread.run_sync, partial(self._transaction, work)))
+        done = partial(self._transaction, work)
+        return await run_in_child(partial(to_thread.run_sync, done, limiter=self._threads))
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._turn, _told(self._path):

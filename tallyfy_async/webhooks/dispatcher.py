@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import secrets
-import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 from attrs import define, frozen
 
 from tallyfy_async.errors import ConfigurationError
@@ -20,7 +20,7 @@ from tallyfy_async.webhooks.consumer import Queue, Running
 from tallyfy_async.webhooks.dedupe import DedupeStore, MemoryDedupe, Verdict
 from tallyfy_async.webhooks.events import AnyEvent
 from tallyfy_async.webhooks.isolation import SelfCancelledError, run_alone
-from tallyfy_async.webhooks.letters import DeadLetter, DeadLetters, OnDeadLetter, Reason
+from tallyfy_async.webhooks.letters import DeadLetter, DeadLetters, OnDeadLetter, Reason, told_of
 from tallyfy_async.webhooks.outcomes import Handled, Result, Statistics
 from tallyfy_async.webhooks.refusals import Refusal, refusal
 from tallyfy_async.webhooks.routing import Handlers, Route
@@ -33,7 +33,7 @@ _FIRST_POLL: Final = 0.02
 _LONGEST_POLL: Final = 0.5
 _SETTLED: Final = {
     Verdict.DUPLICATE: Result.DUPLICATE,
-    Verdict.BUSY: Result.DUPLICATE,
+    Verdict.BUSY: Result.BUSY,
     Verdict.STALE: Result.STALE,
 }
 
@@ -46,11 +46,15 @@ class _Failure:
 
 @define(eq=False)
 class _Call:
-    """A call of a handler, and whether it came to its end."""
+    """A call of a handler under a claim, whether it came to its end, and whether the store remembers that."""
 
     route: Route
     event: AnyEvent
+    key: str
+    order: int
+    owner: str
     ended: bool = False
+    remembered: bool = False
 
     async def run(self) -> None:
         await self.route.handler(self.event)
@@ -144,7 +148,7 @@ class Dispatcher:
         if queue is None or queue.closed:
             self._counts["closed"] += 1
             raise refusal(Refusal.CLOSED, "the dispatcher is not running: offer events inside running()")
-        if len(queue) >= self._most:
+        if queue.is_full:
             self._counts["full"] += 1
             raise refusal(Refusal.FULL, "the queue is full")
         self._counts["offered"] += 1
@@ -166,9 +170,12 @@ class Dispatcher:
         self._queue = queue
 
     async def work_off(self, event: AnyEvent) -> None:
-        """Have a queued event handled; raise nothing but a cancellation of the caller."""
+        """Have a queued event handled; raise nothing but a cancellation by a scope around the caller."""
         try:
-            await run_alone(partial(self._handle, event, None))
+            await self._handle(event, None)
+        except anyio.get_cancelled_exc_class():
+            await checkpoint_if_cancelled()
+            await self.bury(event, None, Reason.CANCELLED)
         except Exception as error:  # noqa: BLE001 - of a store or a clock that keeps to no rule
             await self.bury(event, None, Reason.STORE, error)
 
@@ -182,12 +189,7 @@ class Dispatcher:
         tell: bool = True,
     ) -> None:
         """Make a dead letter, and ``tell`` the callback."""
-        if error is not None:
-            traceback.clear_frames(error.__traceback__)  # lines stay; what the frames held would stay with them
-        kind = None if error is None else type(error).__name__
-        letter = DeadLetter(
-            event=event, handler=handler, reason=reason, error=kind, exception=error, at=self._clock.time()
-        )
+        letter = DeadLetter(event=event, handler=handler, reason=reason, at=self._clock.time(), **told_of(error))
         self.dead_letters.add(letter)
         if tell and self._on_dead_letter is not None:
             told = partial(_told, self._on_dead_letter, letter)
@@ -197,6 +199,7 @@ class Dispatcher:
         routes = self.on.matching(event, name)
         if not routes:
             self._counts["unmatched"] += 1
+            return ()
         if len(routes) == 1:
             return (await self._one(routes[0], event),)
         found: dict[str, Handled] = {}
@@ -210,62 +213,78 @@ class Dispatcher:
         return tuple(found[route.name] for route in routes)
 
     async def _one(self, route: Route, event: AnyEvent) -> Handled:
-        owner = secrets.token_hex(8)
-        try:
-            result = await self._settled(route, event, owner)
-        except anyio.get_cancelled_exc_class():
-            key, _ = route.key(event)
-            await self._quietly("release", partial(self._store.release, key, owner))
-            raise
+        result = await self._settled(route, event)
         self._counts[result.value] += 1
         return Handled(handler=route.name, result=result)
 
-    async def _settled(self, route: Route, event: AnyEvent, owner: str) -> Result:
+    async def _settled(self, route: Route, event: AnyEvent) -> Result:
         key, order = route.key(event)
+        call = _Call(route, event, key, order, secrets.token_hex(8))
         try:
-            verdict = await self._claimed(route, key, order, owner)
+            verdict = await self._claimed(call)
+            if verdict is Verdict.CLAIMED:
+                return await self._handled(call)
+        except anyio.get_cancelled_exc_class():
+            await self._ended(call)
+            await checkpoint_if_cancelled()
+            await self.bury(event, route.name, Reason.STORE)  # by no scope: the store awaited what was cancelled
+            return Result.FAILED
         except Exception as error:  # noqa: BLE001 - also of a store of the user's own
             await self.bury(event, route.name, Reason.STORE, error)
             return Result.FAILED
         if verdict is Verdict.WAIT:
             await self.bury(event, route.name, Reason.BUSY)
             return Result.FAILED
-        if verdict is not Verdict.CLAIMED:
-            return _SETTLED[verdict]
-        call = _Call(route, event)
-        try:
-            failure = await self._called(call)
-        except anyio.get_cancelled_exc_class():
-            if call.ended:  # what the handler did is remembered, although the cancellation came just after it
-                await self._quietly("done", partial(self._store.done, key, owner, order=order))
-            raise
-        if failure is None:
-            await self._quietly("done", partial(self._store.done, key, owner, order=order))
-            return Result.HANDLED
-        await self._quietly("release", partial(self._store.release, key, owner))
-        await self.bury(event, route.name, failure.reason, failure.error)
-        return Result.FAILED
+        return _SETTLED[verdict]
 
-    async def _claimed(self, route: Route, key: str, order: int, owner: str) -> Verdict:
+    async def _claimed(self, call: _Call) -> Verdict:
         """Claim, waiting while an older event of the subject is in hand, so that the newer one is handled after it."""
-        lease = route.deadline + _MARGIN
+        lease = call.route.deadline + _MARGIN
+        verdict = await self._store.claim(call.key, call.owner, order=call.order, lease=lease)
+        if verdict is not Verdict.WAIT:
+            return verdict
         until, pause = self._clock.monotonic() + 2 * lease, _FIRST_POLL
-        while True:
-            verdict = await self._store.claim(key, owner, order=order, lease=lease)
-            if verdict is not Verdict.WAIT or self._clock.monotonic() >= until:
-                return verdict
+        while verdict is Verdict.WAIT and self._clock.monotonic() < until:
             await self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_POLL)
+            verdict = await self._store.claim(call.key, call.owner, order=call.order, lease=lease)
+        return verdict
+
+    async def _handled(self, call: _Call) -> Result:
+        failure = await self._called(call)
+        await self._ended(call)
+        if failure is None:
+            return Result.HANDLED
+        await self.bury(call.event, call.route.name, failure.reason, failure.error)
+        return Result.FAILED
 
     async def _called(self, call: _Call) -> _Failure | None:
+        """Call the handler in a task of its own: what it does to its task, its context and its scopes ends with it."""
+        error: Exception | None = None
         try:
             with self._clock.timeout(call.route.deadline) as scope:
                 await run_alone(call.run)
+                scope.shield = True  # what a handler did is remembered although a cancellation comes just now
+                await self._store.done(call.key, call.owner, order=call.order)
+                call.remembered = True
+        except anyio.get_cancelled_exc_class():
+            await checkpoint_if_cancelled()
+            # By no scope: the store awaited what was cancelled, and is asked again, or the event loop comes to its end.
+            return None if call.ended else _Failure(Reason.CANCELLED)
         except SelfCancelledError:
             return _Failure(Reason.CANCELLED)
-        except Exception as error:  # noqa: BLE001 - the handler's own
-            return _Failure(Reason.RAISED, error)
-        return _Failure(Reason.TIMEOUT) if scope.cancelled_caught and not call.ended else None
+        except Exception as raised:  # noqa: BLE001 - the handler's own, or the store's, which is asked again
+            error = raised
+        if call.ended:
+            return None
+        return _Failure(Reason.TIMEOUT) if error is None else _Failure(Reason.RAISED, error)
+
+    async def _ended(self, call: _Call) -> None:
+        """Have the store remember that the handler ended, or that it did not."""
+        if call.ended and not call.remembered:
+            await self._quietly("done", partial(self._store.done, call.key, call.owner, order=call.order))
+        elif not call.ended:
+            await self._quietly("release", partial(self._store.release, call.key, call.owner))
 
     async def _quietly(self, what: str, work: Callable[[], Awaitable[object]]) -> None:
         """Do what belongs to the end of an event, also when cancelled; say in the log that it failed."""

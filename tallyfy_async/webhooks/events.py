@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Generic, NoReturn, TypeVar, cast
@@ -22,6 +22,7 @@ P = TypeVar("P", TaskPayload, ProcessPayload, OrganizationPayload)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9@._+-]{1,128}")
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _MOST_UNREAD: Final = 20
+_DEEPEST: Final = 100
 
 
 @frozen(kw_only=True)
@@ -42,7 +43,7 @@ class Event(Generic[P]):
     payload: P
     organization: str
     polled: bool = False
-    unread: Mapping[str, Any] = field(default=_NOTHING, hash=False)
+    unread: Mapping[str, Any] = field(default=_NOTHING, hash=False, repr=lambda unread: repr(sorted(unread)))
 
     @property
     def extra(self) -> Mapping[str, Any]:
@@ -66,7 +67,8 @@ class Event(Generic[P]):
     @property
     def order(self) -> int | None:
         """The moment in whole seconds since 1970, which is as exact as webhooks are; None without a moment."""
-        return None if self.moment is None else int(self.moment.timestamp())
+        moment = self.moment
+        return None if moment is None else int(moment.timestamp())
 
     def _about(self) -> str:
         raise NotImplementedError
@@ -178,18 +180,23 @@ def dedupe_key(event: AnyEvent) -> str:
     """
     if isinstance(event, ProcessLaunched | OrganizationEvent):
         return event.subject
-    return f"{event.subject}/{event.digest() if event.order is None else event.order}"
+    order = event.order
+    return f"{event.subject}/{event.digest() if order is None else order}"
 
 
-def parse_event(body: bytes | str | Mapping[str, Any], *, organization: str) -> AnyEvent:
+def parse_event(body: bytes | bytearray | str | Mapping[str, Any], *, organization: str) -> AnyEvent:
     """Read a webhook's body, JSON text or decoded, into the event that it is.
 
     Kinds are told apart by shape: ``event`` is an organization's event, ``this_task`` a completed task, anything else
     with the members of a run a launch, or its completion where ``completed_at`` is set (contract: webhooks). Raises
-    WebhookError of kind ``malformed`` for what is no JSON object, has no known shape, or lacks the members that tell
-    what it is about.
+    WebhookError of kind ``malformed`` for what is no JSON object, is nested deeper than 100 levels, has no known shape,
+    or lacks the members that tell what it is about.
     """
-    payload = _decoded(body) if isinstance(body, bytes | str) else dict(body)
+    if isinstance(body, Mapping):
+        payload = dict(body)
+        _check_depth(payload)
+    else:
+        payload = _decoded(body)
     if "event" in payload:
         read, unread = _read(payload, OrganizationPayload, {"event"})
         return OrganizationEvent(payload=read, organization=organization, unread=unread)
@@ -208,18 +215,39 @@ def as_polled(event: AnyEvent) -> AnyEvent:
     return evolve(event, polled=True)
 
 
-def _decoded(body: bytes | str) -> dict[str, Any]:
+def _decoded(body: bytes | bytearray | str) -> dict[str, Any]:
+    text, payload = "", None
     try:
-        payload: Any = json.loads(body, parse_constant=_no_number)
+        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body), "surrogatepass")
+        payload = _DECODER.decode(text)
     except (ValueError, RecursionError):  # its words and its context would show the body
-        payload = None
+        pass
     if type(payload) is not dict:
         raise refusal(Refusal.MALFORMED, "the body is no JSON object")
+    if text.count("[") + text.count("{") > _DEEPEST:
+        _check_depth(payload)
     return cast("dict[str, Any]", payload)
 
 
 def _no_number(_: str) -> NoReturn:
     raise ValueError
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_number)
+
+
+def _check_depth(payload: Any) -> None:
+    """Refuse what is nested so deeply that writing or hashing it would exhaust the stack of whoever tries."""
+    level: list[Any] = [payload]
+    for _ in range(_DEEPEST):
+        level = [one for holder in level for one in _members(holder) if isinstance(one, dict | list)]
+        if not level:
+            return
+    raise refusal(Refusal.MALFORMED, "the body is nested too deeply")
+
+
+def _members(holder: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return holder.values() if isinstance(holder, dict) else holder
 
 
 def _read(payload: dict[str, Any], kind: type[P], needed: set[str]) -> tuple[P, Mapping[str, Any]]:

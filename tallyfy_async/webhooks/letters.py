@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict, cast
 
 from attrs import field, frozen
 
@@ -38,7 +39,8 @@ class DeadLetter:
         handler: name of the handler; None: any that wants the event.
         reason: why.
         error: name of the error's class, None where there was none.
-        exception: the error itself, its traceback without the variables.
+        exception: the error itself; it and those that led to it have no tracebacks, whose variables would be kept.
+        lines: the error's traceback as text, innermost call last: lines of code, no values.
         at: when, in epoch seconds.
 
     """
@@ -48,7 +50,37 @@ class DeadLetter:
     reason: Reason
     error: str | None = None
     exception: Exception | None = field(default=None, repr=False, eq=False)
+    lines: str = field(default="", repr=False, eq=False)
     at: float
+
+
+class _Told(TypedDict):
+    error: str | None
+    exception: Exception | None
+    lines: str
+
+
+def told_of(error: Exception | None) -> _Told:
+    """Return what a dead letter tells of an error, and take its tracebacks off."""
+    if error is None:
+        return {"error": None, "exception": None, "lines": ""}
+    lines = "".join(traceback.format_tb(error.__traceback__))
+    _strip(error)
+    return {"error": type(error).__name__, "exception": error, "lines": lines}
+
+
+def _strip(error: BaseException) -> None:
+    # Frames are not cleared: one may be of a coroutine that goes on elsewhere, which clearing would end.
+    found: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while found:
+        one = found.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            found += [one.__cause__, one.__context__]
+            if isinstance(one, BaseExceptionGroup):
+                found += cast("BaseExceptionGroup[BaseException]", one).exceptions
 
 
 OnDeadLetter: TypeAlias = Callable[[DeadLetter], Awaitable[object] | object]

@@ -12,7 +12,9 @@ class Result(enum.Enum):
 
     HANDLED = "handled"
     DUPLICATE = "duplicates"
-    """It was handled before, or is being handled."""
+    """It was handled before."""
+    BUSY = "busy"
+    """It, or a newer one, is being handled: here, in another process, or in one that died a moment ago."""
     STALE = "stale"
     """A newer one was handled before."""
     FAILED = "failed"
@@ -36,7 +38,7 @@ class Statistics:
         full: events refused because the queue was full.
         closed: events refused because the dispatcher did not run.
         unmatched: events that no handler wanted.
-        handled, duplicates, stale, failed: handlings, each of one event by one handler.
+        handled, duplicates, busy, stale, failed: handlings, each of one event by one handler.
         store_failures: ends of handlings that the dedupe store did not take.
         queued, in_hand: events that wait, and that are being handled, at this moment.
         dead_letters: dead letters so far.
@@ -49,6 +51,7 @@ class Statistics:
     unmatched: int
     handled: int
     duplicates: int
+    busy: int
     stale: int
     failed: int
     store_failures: int

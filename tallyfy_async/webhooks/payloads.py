@@ -7,11 +7,12 @@ its setting; the moments of runs and tasks themselves are aware datetimes (contr
 from datetime import datetime
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tallyfy_async.models.base import Model
 from tallyfy_async.models.processes import Progress
 from tallyfy_async.protocol.converter import Id
+from tallyfy_async.protocol.redaction import MASK
 
 
 @frozen(kw_only=True, repr=False)
@@ -130,7 +131,17 @@ class EventProcess(Model):
 
 
 @frozen(kw_only=True, repr=False)
-class TaskPayload(Model):
+class _Linked(Model):
+    guest_links: dict[str, Any] | None = field(default=None, metadata={"key": "guest-links"})
+    """E-mail address -> ``{"link_for_guest": …}``; not shown, because whoever has one may act as that guest."""
+
+    def __repr__(self) -> str:
+        shown = evolve(self, guest_links=self.guest_links and dict.fromkeys(self.guest_links, MASK))
+        return Model.__repr__(shown)
+
+
+@frozen(kw_only=True, repr=False)
+class TaskPayload(_Linked):
     """What is delivered when a task is completed (contract: WebhookTaskPayload)."""
 
     this_task: EventTask
@@ -142,8 +153,6 @@ class TaskPayload(Model):
     """Field alias -> value, of all tasks and of the kick-off form."""
     template: EventTemplate | None = None
     process: EventProcess | None = None
-    guest_links: dict[str, Any] | None = field(default=None, metadata={"key": "guest-links"})
-    """E-mail address -> ``{"link_for_guest": …}``, whoever has one may act as that guest."""
     next_task: EventNextTask | None = None
 
 
@@ -164,7 +173,7 @@ class EventGroup(Model):
 
 
 @frozen(kw_only=True, repr=False)
-class ProcessPayload(Model):
+class ProcessPayload(_Linked):
     """What is delivered when a run is launched or completed: its members, flat (contract: WebhookProcessPayload)."""
 
     id: Id
@@ -201,8 +210,6 @@ class ProcessPayload(Model):
     """Task alias, or the id of a task without one -> task id."""
     ko_form_fields: dict[str, Any] | None = field(default=None, metadata={"key": "ko-form-fields"})
     """Kick-off field alias -> value; a launch takes no aliases under ``prerun``."""
-    guest_links: dict[str, Any] | None = field(default=None, metadata={"key": "guest-links"})
-    """E-mail address -> ``{"link_for_guest": …}``, whoever has one may act as that guest."""
     launcher: EventPerson | None = None
 
 

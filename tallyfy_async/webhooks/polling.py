@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CLOCK: Final = SystemClock()
 _OVERLAP: Final = timedelta(minutes=2)
+_UNSETTLED: Final = frozenset({Result.FAILED, Result.BUSY})
 _PLACE: Final = {"process.launched": 0, "task.completed": 1, "process.completed": 2}
 
 
@@ -29,8 +30,8 @@ class CaughtUp:
     """What a look into the past brought.
 
     Attributes:
-        since: pass this to the next :func:`catch_up`: when this one began, or the moment of the first event with which
-            a handler failed.
+        since: pass this to the next :func:`catch_up`: when this one began, or the moment of the first event that is not
+            settled, because a handler failed, or because it was in hand elsewhere and nobody knows yet how that ends.
         found: events in that time.
         handled: handlings of events that had been missed.
         failed: handlings that failed; there is a dead letter of each.
@@ -48,7 +49,7 @@ async def catch_up(
     dispatcher: Dispatcher,
     since: datetime,
     *,
-    checklist_ids: Iterable[str] | None = None,
+    checklist_ids: str | Iterable[str] | None = None,
     overlap: timedelta = _OVERLAP,
     clock: Clock = _CLOCK,
 ) -> CaughtUp:
@@ -68,19 +69,36 @@ async def catch_up(
         overlap: look so much further back, because what was just written may not be listed yet.
         clock: time.
 
-    Raises ConfigurationError for a naive ``since``, and what the lists raise; then nothing was handled.
+    Raises ConfigurationError for a ``since`` that is no aware datetime and an ``overlap`` below 0, and what the lists
+    raise; then nothing was handled.
 
     """
-    if since.utcoffset() is None:
-        msg = "since must be an aware datetime, such as datetime(2026, 12, 1, tzinfo=UTC)"
-        raise ConfigurationError(msg)
+    first = _first(since, overlap)
     began = datetime.fromtimestamp(clock.time(), UTC)
-    wanted = None if checklist_ids is None else frozenset(checklist_ids)
-    # Moments are whole seconds in webhooks: the whole second of ``since`` belongs to it.
-    first = (since - overlap).astimezone(UTC).replace(microsecond=0)
+    wanted = None if checklist_ids is None else _several(checklist_ids)
     events = [event async for event in _events(organization, first, wanted)]
     events.sort(key=lambda event: (event.order or 0, _PLACE[event.kind]))
     return await _fed(dispatcher, events, began)
+
+
+def _first(since: datetime, overlap: timedelta) -> datetime:
+    # The argument comes from wherever the caller kept it, so its type is looked at.
+    if not _is_aware(since) or overlap < timedelta():
+        msg = "since must be an aware datetime, such as datetime(2026, 12, 1, tzinfo=UTC), and overlap 0 or more"
+        raise ConfigurationError(msg)
+    try:
+        # Moments are whole seconds in webhooks: the whole second of ``since`` belongs to it.
+        return (since - overlap).astimezone(UTC).replace(microsecond=0)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _is_aware(moment: Any) -> bool:
+    return isinstance(moment, datetime) and moment.utcoffset() is not None
+
+
+def _several(checklist_ids: Iterable[str]) -> frozenset[str]:
+    return frozenset([checklist_ids] if isinstance(checklist_ids, str) else checklist_ids)
 
 
 async def _fed(dispatcher: Dispatcher, events: list[AnyEvent], began: datetime) -> CaughtUp:
@@ -90,7 +108,7 @@ async def _fed(dispatcher: Dispatcher, events: list[AnyEvent], began: datetime) 
         results = [one.result for one in await dispatcher.handle(event)]
         handled += results.count(Result.HANDLED)
         failed += results.count(Result.FAILED)
-        if Result.FAILED in results and event.moment is not None:
+        if not _UNSETTLED.isdisjoint(results) and event.moment is not None:
             since = min(since, event.moment)
     return CaughtUp(since=since, found=len(events), handled=handled, failed=failed)
 

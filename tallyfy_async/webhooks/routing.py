@@ -84,7 +84,7 @@ class Handlers:
 
     def matching(self, event: AnyEvent, name: str | None = None) -> list[Route]:
         """Return the routes that want an event, or the one of a name."""
-        return [route for route in self._routes if name in {None, route.name} and route.wants(event)]
+        return [route for route in self._routes if (name is None or name == route.name) and route.wants(event)]
 
     def task_completed(
         self,

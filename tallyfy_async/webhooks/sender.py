@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
 from tallyfy_async.errors import ConfigurationError
@@ -48,7 +47,7 @@ class SenderCheck:
         parameter: str = "secret",
         header_required: bool = True,
     ) -> None:
-        self.organizations = (organizations,) if isinstance(organizations, str) else tuple(organizations)
+        self.organizations = (organizations,) if isinstance(organizations, str) else tuple(organizations or ())
         given = () if secret is None else (secret,) if isinstance(secret, str | Secret) else secret
         self._secrets = tuple(Secret.of(one) for one in given)
         self._place, self._parameter, self._header_required = secret_in, parameter, header_required
@@ -59,7 +58,7 @@ class SenderCheck:
         return f"<SenderCheck of {len(self.organizations)} organizations{place}>"
 
     def _check(self, *, given_none: bool) -> None:
-        if not self.organizations or not all(self.organizations):
+        if not self.organizations or not all(_is_text(one) for one in self.organizations):
             msg = "name at least one organization whose webhooks are to be taken"
         elif (not given_none and not self._secrets) or not all(secret.reveal() for secret in self._secrets):
             msg = "a secret must not be empty"
@@ -98,11 +97,16 @@ class SenderCheck:
         return _password(next((value for name, value in headers if name.lower() == b"authorization"), b""))
 
 
+def _is_text(one: Any) -> bool:
+    """Tell whether an id can be one: it comes from wherever the caller keeps its settings, so its type is looked at."""
+    return isinstance(one, str) and bool(one)
+
+
 def _password(header: bytes) -> str:
     scheme, _, credentials = header.decode("latin-1").partition(" ")
     try:
         pair = base64.b64decode(credentials.strip(), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no ASCII, no UTF-8
         return ""
     return pair.partition(":")[2] if scheme.lower() == "basic" else ""
 

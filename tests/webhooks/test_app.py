@@ -77,6 +77,7 @@ async def test_replays_are_answered_and_handled_once() -> None:
     async with place.running() as client:
         for _ in range(5):
             assert (await client.post("/", json=task(), headers=HEADERS)).status_code == 200
+            await anyio.wait_all_tasks_blocked()
     assert len(place.heard) == 1
     assert place.dispatcher.statistics.duplicates == 4
 
@@ -85,6 +86,7 @@ REFUSED: dict[str, tuple[int, str, dict[str, Any]]] = {
     "no json": (400, "malformed", {"content": b"{"}),
     "no webhook": (400, "malformed", {"json": {"id": 1}}),
     "empty": (400, "malformed", {"content": b""}),
+    "deep": (400, "malformed", {"content": b'{"event": "x", "deep": ' + b"[" * 400 + b"]" * 400 + b"}"}),
     "no header": (403, "organization", {"json": task(), "headers": {"X-Tallyfy-orgID": ""}}),
     "wrong organization": (403, "organization", {"json": task(), "headers": {"X-Tallyfy-orgID": OTHER}}),
     "text": (415, "content_type", {"json": task(), "headers": {"Content-Type": "text/plain"}}),
@@ -214,6 +216,11 @@ async def test_other_scopes() -> None:
     assert not place.dispatcher.is_running
 
 
+def test_a_sender_that_was_never_named_is_no_application() -> None:
+    with pytest.raises(ConfigurationError):
+        WebhookApp(Dispatcher(), None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("settings", [{"max_bytes": 0}, {"body_timeout": 0}, {"body_timeout": float("inf")}])
 def test_arguments_that_cannot_work(settings: Any) -> None:
     with pytest.raises(ConfigurationError):
@@ -270,7 +277,7 @@ async def test_behind_a_real_server(make: Any) -> None:
             await client.post("/hooks/", json=task("last"), headers=HEADERS)
     assert sum(isinstance(event, TaskCompleted) and event.task_id == "last" for event in place.heard) == 1
     assert len(place.heard) == 52
-    assert place.dispatcher.statistics.duplicates == 50
+    assert place.dispatcher.statistics.duplicates + place.dispatcher.statistics.busy == 50
     assert not place.dispatcher.is_running
     assert not len(place.dispatcher.dead_letters)
 

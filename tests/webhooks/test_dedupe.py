@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from tallyfy_async import ClientClosedError, ConfigurationError, StoreCorruptError, StoreError, StoreLockTimeoutError
@@ -220,6 +221,23 @@ async def test_files_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.Mon
             await claim(store, "b")
         other.execute("ROLLBACK")
         assert await claim(store, "b") is Verdict.BUSY
+    other.close()
+
+
+async def test_a_file_that_is_locked_takes_no_thread_of_the_program(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "e.db", isolation_level=None)
+    async with SQLiteDedupe(tmp_path / "e.db") as store:
+        await claim(store)
+        other.execute("BEGIN IMMEDIATE")
+        free = anyio.to_thread.current_default_thread_limiter()
+        async with anyio.create_task_group() as group:
+            for number in range(60):
+                group.start_soon(claim, store, "b", 0, 60.0, str(number))
+            await anyio.sleep(0.01)
+            assert free.borrowed_tokens == 0
+            assert await anyio.to_thread.run_sync(lambda: 7) == 7
+            other.execute("ROLLBACK")
+        assert await claim(store, "c", key="59") is Verdict.BUSY
     other.close()
 
 

@@ -127,6 +127,8 @@ def test_a_surprise_in_one_member_does_not_cost_the_others() -> None:
         b'{"this_task": {"id": {"no": "id"}}}',
         b'{"this_task": {"id": "t", "completed_at": "yesterday"}}',
         b'{"event": 7}',
+        b'{"event": "x", "deep": ' + b"[" * 100 + b"]" * 100 + b"}",
+        b'{"this_task": {"id": "t", "deep": ' + b'{"a":' * 99 + b"1" + b"}" * 99 + b"}}",
         b'{"event": null}',
         json.dumps(process(id=None)).encode(),
         json.dumps(process(completed_at="0000-00-00 00:00:00")).encode(),
@@ -138,6 +140,30 @@ def test_what_is_no_webhook_is_malformed(body: bytes) -> None:
     assert (caught.value.kind, caught.value.status) == ("malformed", 400)
     assert "yesterday" not in str(caught.value)
     assert caught.value.__context__ is None or not str(caught.value.__context__).count("yesterday")
+
+
+def test_what_is_taken_is_never_too_deep_to_be_written_or_known_again() -> None:
+    deep = json.loads("[" * 98 + "]" * 98)
+    for body in (organization_event(deep=deep), {"this_task": {"id": "t", "deep": deep[0]}}):
+        for form in (body, json.dumps(body), json.dumps(body).encode(), bytearray(json.dumps(body).encode())):
+            event = parse_event(form, organization=ORGANIZATION)
+            assert dedupe_key(event)
+            assert event.to_dict() == body
+    with pytest.raises(WebhookError, match="deep"):
+        parse_event(organization_event(deep=[[deep]]), organization=ORGANIZATION)
+
+
+@pytest.mark.parametrize("body", [task(), process()])
+def test_links_by_which_a_guest_can_be_impersonated_are_not_shown(body: dict[str, Any]) -> None:
+    (link,) = {link["link_for_guest"] for link in body["guest-links"].values()}
+    event = parse_event(body, organization=ORGANIZATION)
+    (address,) = event.payload.guest_links  # type: ignore[union-attr, misc]
+    assert link not in repr(event)
+    assert address in repr(event)
+    assert link in json.dumps(event.to_dict())
+    odd = parse_event({**body, "guest-links": link}, organization=ORGANIZATION)
+    assert link not in repr(odd)
+    assert odd.unread == {"guest-links": link}
 
 
 def test_keys() -> None:

@@ -18,11 +18,13 @@ from tallyfy_async.testing import connect
 from tallyfy_async.webhooks import (
     AnyEvent,
     Dispatcher,
+    MemoryDedupe,
     OrganizationEvent,
     ProcessCompleted,
     ProcessLaunched,
     SenderCheck,
     TaskCompleted,
+    Verdict,
     WebhookApp,
     catch_up,
     dedupe_key,
@@ -150,10 +152,42 @@ async def test_what_a_handler_failed_with_is_looked_for_again() -> None:
         assert (again.handled, again.failed) == (1, 0)
 
 
-async def test_a_moment_without_a_zone_is_refused() -> None:
+async def test_what_is_in_hand_elsewhere_is_looked_for_again() -> None:
+    """A process that was killed in a handler leaves a claim, which ends some time after the next process began."""
+    async with work() as at:
+        run = await at.org.runs.launch(at.template, name="Claimed")
+        store = MemoryDedupe()
+        dispatcher, heard = Dispatcher(store=store), []
+
+        @dispatcher.on.process_launched(name="launched")
+        async def launched(event: ProcessLaunched) -> None:
+            heard.append(event.process_id)
+
+        began = now() - timedelta(minutes=1)
+        key = f"launched|{at.org.id}/process/launched/{run.id}"
+        assert await store.claim(key, "the dead one", order=0, lease=1_000) is Verdict.CLAIMED
+        found = await catch_up(at.org, dispatcher, began, checklist_ids=at.template)
+        assert (found.found, found.handled, found.failed) == (1, 0, 0)
+        assert found.since == run.started_at
+        await store.release(key, "the dead one")
+        again = await catch_up(at.org, dispatcher, found.since, overlap=timedelta(), checklist_ids=at.template)
+        assert (again.handled, heard) == (1, [run.id])
+
+
+@pytest.mark.parametrize("wrong", [datetime(2026, 1, 1), "2026-01-01T00:00:00Z", 1.0, None])  # noqa: DTZ001 - the point
+async def test_a_moment_without_a_zone_is_refused(wrong: Any) -> None:
     async with work() as at:
         with pytest.raises(ConfigurationError, match="aware"):
-            await catch_up(at.org, at.dispatcher, datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
+            await catch_up(at.org, at.dispatcher, wrong)
+        with pytest.raises(ConfigurationError, match="0 or more"):
+            await catch_up(at.org, at.dispatcher, now(), overlap=timedelta(seconds=-1))
+
+
+async def test_everything_there_ever_was() -> None:
+    async with work() as at:
+        run = await at.org.runs.launch(at.template, name="Old")
+        await catch_up(at.org, at.dispatcher, datetime.min.replace(tzinfo=UTC), checklist_ids=at.template)
+        assert [event.process_id for event in at.heard if isinstance(event, ProcessLaunched)] == [run.id]
 
 
 TASK: dict[str, Any] = {

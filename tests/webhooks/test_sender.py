@@ -66,7 +66,8 @@ def test_a_secret_in_basic_authentication() -> None:
     assert check.verify(headers=[*header(), basic(SECRET)]) == ORGANIZATION
     assert check.verify(headers=[*header(), basic(SECRET, user="")]) == ORGANIZATION
     wrong = (basic("x"), (b"authorization", b"Bearer x"), (b"authorization", b"Basic ===="), (b"authorization", b""))
-    for one in wrong:
+    odd = (b"\xff\xfe", "ü".encode(), base64.b64encode(b"\xff"))
+    for one in (*wrong, *((b"authorization", b"Basic " + text) for text in odd)):
         assert refused(check, headers=[*header(), one]) == ("secret", 401)
 
 
@@ -87,6 +88,8 @@ def test_the_header_may_be_absent_only_with_a_secret() -> None:
     "arguments",
     [
         {"organizations": []},
+        {"organizations": None},
+        {"organizations": [5]},
         {"organizations": ""},
         {"organizations": [ORGANIZATION, ""]},
         {"organizations": ORGANIZATION, "secret": ""},
