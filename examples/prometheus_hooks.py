@@ -50,7 +50,8 @@ class PrometheusHooks(Hooks):
         return InFlight(self.calls.labels(record.operation))
 
     def on_attempt(self, record: AttemptRecord) -> None:
-        outcome = str(record.status) if record.status is not None else record.error or "unknown"
+        refused = record.status is not None and record.status >= 400
+        outcome = str(record.status) if refused or record.error is None else record.error
         self.seconds.labels(record.operation, outcome).observe(record.elapsed)
         if record.retry_in is not None:
             self.retries.labels(record.operation).inc()

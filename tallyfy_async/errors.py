@@ -35,8 +35,9 @@
     │   └── StoreLockTimeoutError
     ├── EndpointRenamedError (.replacement)      the path was renamed in 2018 (seed 000)
     ├── EndpointRemovedError (.replacement)      the path was removed in 2018 (seed 000)
-    ├── DecodeError (.path)                      a reply that is not what the contract says
+    ├── DecodeError (.path .status .request_id)  a reply that is not what the contract says
     ├── PaginationError (.seen .total)           a walk that would have ended short
+    ├── ExportError                              what an export writes to failed, or is another's now
     ├── KickoffError (.fields)                   kick-off or form values that do not fit the definitions
     └── WebhookError (.kind .status)             an unacceptable webhook delivery
     UnverifiedEndpointWarning (a UserWarning)    an operation that no official document shows
@@ -154,8 +155,7 @@ class APIError(TallyfyError):
     Attributes:
         status: HTTP status code.
         message: the server's own words, never empty.
-        code: the machine-readable code, such as ``RATE_LIMIT_EXCEEDED``, where the body has one.
-        request_id: the reply's ``X-Request-Id``.
+        code, request_id: where the reply has them, the body's ``code`` (``RATE_LIMIT_EXCEEDED``), ``X-Request-Id``.
         method, path: of the call; the path is the template, without ids.
         body: decoded JSON body, or text where it was no JSON (cut to 2,000 characters).
 
@@ -222,12 +222,7 @@ class SeatPoolExhaustedError(ConflictError):
 
 
 class ValidationError(APIError):
-    """422: the input was refused.
-
-    Attributes:
-        fields: path of the field -> messages, also for nested bodies (``tasks.0.title``).
-
-    """
+    """422: the input was refused; ``fields``: path of a field, also of a nested one (``tasks.0.title``) -> messages."""
 
     def __init__(self, message: str, *, fields: Mapping[str, Sequence[str]] | None = None, **details: Any) -> None:
         super().__init__(message, **details)
@@ -285,12 +280,8 @@ class PersonalTokenRevokedError(ReauthenticationRequiredError):
 class TokenRequestError(_LaterError, AuthError):
     """The token endpoint refused or failed; tokens already held are kept.
 
-    Attributes:
-        status: HTTP status, None where no usable reply came.
-        error: OAuth error code of the reply, such as ``invalid_client``.
-        description: the server's own words.
-        retry_after: seconds after which a token request makes sense again, None where unknown.
-
+    ``status`` is that of the reply, ``error`` its OAuth error code (``invalid_client``), ``description`` what it
+    says, ``retry_after`` the seconds after which a token request makes sense again; each None where unknown.
     """
 
     def __init__(
@@ -357,10 +348,12 @@ class EndpointRemovedError(_OldEndpointError):
 class DecodeError(TallyfyError):
     """A reply is not what the contract says. Its message names paths and types, never values.
 
-    ``path`` tells where in the payload, such as ``data[3].progress.percent``; ``body`` for the whole.
+    ``path``: where, such as ``data[3].name``, or ``body``; ``status``, ``request_id``: of a reply that cannot be read.
     """
 
     outcome = Outcome.DONE
+    status: int | None = None
+    request_id: str | None = None
 
     def __init__(self, message: str, *, path: str = "body", outcome: Outcome | None = None) -> None:
         super().__init__(message, outcome=outcome)
@@ -377,6 +370,13 @@ class PaginationError(TallyfyError):
         super().__init__(message)
         self.seen = seen
         self.total = total
+
+
+class ExportError(TallyfyError):
+    """What an export writes to failed, was changed by somebody else, or was taken over by another export.
+
+    What was committed stays: the same export, called again, goes on from there.
+    """
 
 
 class KickoffError(TallyfyError):

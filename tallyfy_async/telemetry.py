@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import sys
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeGuard, cast
 
 from attrs import frozen
 
@@ -43,8 +45,8 @@ class AttemptRecord:
         operation: operationId, or ``request`` for a raw request.
         method: HTTP method.
         path: path template; of a raw request the path itself.
-        attempt: number of this send within its call, from 1.
-        status: HTTP status, None where no reply came.
+        attempt: number of this send within its call, from 1; where nothing was sent, the number of sends before.
+        status: HTTP status, None where no reply came; where a reply cannot be used, ``error`` tells it.
         error: name of the error's class, None where the attempt succeeded; ``Cancelled`` where the caller was.
         elapsed: seconds from the send to the end of the reply, or to the failure; 0 where nothing was sent.
         retry_in: seconds after which the call is sent again, None where it is not.
@@ -158,8 +160,10 @@ class LoggingHooks(Hooks):
     def on_attempt(self, record: AttemptRecord) -> None:
         """Write one line."""
         if logger.isEnabledFor(logging.DEBUG):
-            came = record.error if record.status is None else record.status
             line = "%s: %s %s, attempt %d -> %s in %.3f s"
+            came = record.status or record.error
+            if record.status is not None and record.status < 400 and record.error is not None:
+                came = f"{record.status}, {record.error}"
             values = (record.operation, record.method, record.path, record.attempt, came, record.elapsed)
             logger.debug(line, *values, extra={name: getattr(record, name) for name in _LOGGED})
 
@@ -169,41 +173,88 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _PLAIN = logging.Formatter()
 
 
+class RedactedError(Exception):
+    """Stands in a log for an exception; its text is the whole traceback, redacted and without variables."""
+
+
 class RedactingFilter(logging.Filter):
     """Mask secrets in whatever passes: text, extra fields, tracebacks. Attach it to a handler, also of other loggers.
 
-    Records of structlog, whose message is a dict that its ``ProcessorFormatter`` renders, stay dicts.
+    Records of structlog, whose message is a dict that its ``ProcessorFormatter`` renders, stay dicts. Formatters that
+    render exceptions themselves, such as those that write JSON, find a :class:`RedactedError` in the place of the
+    exception. From Python 3.12 on other handlers see the record as it was, before that as it has become.
     """
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Replace the record's message, extra fields and traceback by redacted ones."""
-        if _is_event(record.msg):
-            record.msg = redact_value(record.msg)
+    def filter(self, record: logging.LogRecord) -> Any:
+        """Return the record with its message, extra fields and traceback redacted."""
+        if sys.version_info >= (3, 12):
+            record = copy.copy(record)
+        message: Any = record.msg
+        if _is_event(message):
+            record.msg = redact_event(None, "", {**message})
         else:
-            record.msg, record.args = redact(record.getMessage()), ()
-        if record.exc_info and not record.exc_text:
+            record.msg, record.args = _message(record), ()
+        if record.exc_text:  # another handler's, with everything in it
+            record.exc_text = redact(record.exc_text)
+            record.exc_info = _stand_in(record.exc_text)
+        elif record.exc_info:
             record.exc_text = redact(_PLAIN.formatException(record.exc_info))
+            record.exc_info = _stand_in(record.exc_text)
         if record.stack_info:
             record.stack_info = redact(record.stack_info)
         fields = vars(record)
         for name in fields.keys() - _STANDARD:
-            if not name.startswith("_"):  # structlog keeps its logger there
-                fields[name] = redact_value(fields[name], name)
-        return True
+            fields[name] = _shown(fields[name], name)
+        return record
 
 
-def _is_event(message: object) -> bool:
+def _message(record: logging.LogRecord) -> str:
+    """Return the text of a record, without its arguments where they do not fit: a filter must not raise."""
+    if isinstance(record.args, Mapping):
+        record.args = redact_value(dict(record.args))
+    try:
+        return redact(record.getMessage())
+    except Exception:  # noqa: BLE001 - logging itself would only complain
+        text = redact(record.msg) if isinstance(record.msg, str) else type(record.msg).__name__
+        return f"{text} (its arguments do not fit)"
+
+
+def _is_event(message: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(message, dict)
+
+
+def _stand_in(text: str) -> tuple[type[RedactedError], RedactedError, None]:
+    return RedactedError, RedactedError(text), None
+
+
+def _told(exc_info: Any) -> Any:
+    """Return what structlog knows of an exception (itself, a tuple, or True), with the stand-in in its place."""
+    if isinstance(exc_info, BaseException):
+        exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+    elif exc_info and not isinstance(exc_info, tuple):
+        exc_info = sys.exc_info()
+    found = cast("tuple[Any, Any, Any] | None", exc_info)
+    if not found or found[1] is None or isinstance(found[1], RedactedError):
+        return found
+    return _stand_in(redact(_PLAIN.formatException(found)))
+
+
+def _shown(value: Any, name: str) -> Any:
+    if name.startswith("_"):  # structlog keeps its logger there
+        return value
+    return redact(repr(value)) if isinstance(value, BaseException) else redact_value(value, name)
 
 
 def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Mask secrets in an event: a processor for structlog, to stand right before the renderer.
 
     Texts are redacted; what stands under a name such as ``password`` or ``access_token`` is masked whole, in nested
-    dicts and lists too.
+    dicts and lists too. In the place of an exception (``exc_info``) comes a :class:`RedactedError`.
     """
+    if "exc_info" in event:
+        event["exc_info"] = _told(event["exc_info"])
     for name, value in event.items():
-        event[name] = value if name.startswith("_") else redact_value(value, name)
+        event[name] = value if name == "exc_info" else _shown(value, name)
     return event
 
 

@@ -52,6 +52,7 @@ OUTCOMES = {
     errors.EndpointRemovedError: NOT_SENT,
     errors.DecodeError: DONE,
     errors.PaginationError: None,
+    errors.ExportError: None,
     errors.KickoffError: NOT_SENT,
     errors.WebhookError: None,
 }

@@ -162,14 +162,19 @@ def test_settings_come_from_a_fixture_and_markers(run: Run, pytester: pytest.Pyt
         @pytest.mark.tallyfy(league=7)
         def test_wrong_value(tallyfy_sandbox):
             pass
+
+        @pytest.mark.tallyfy(40)
+        def test_no_name(tallyfy_sandbox):
+            pass
         """
     )
     result = run()
-    result.assert_outcomes(passed=2, errors=2)
+    result.assert_outcomes(passed=2, errors=3)
     told = result.stdout.str()
     assert "settings of tallyfy_sandbox cannot be used: " in told
     assert "rnus" in told
     assert "league: 7" in told
+    assert "takes settings by their names, such as runs=300" in told
 
 
 def test_the_marker_and_the_fixtures_are_shown(run: Run) -> None:
@@ -179,9 +184,8 @@ def test_the_marker_and_the_fixtures_are_shown(run: Run) -> None:
         assert re.search(rf"^tallyfy_{name} -- .*plugin.py:\d+\n    \w", shown, re.MULTILINE)
 
 
-def test_pytest_finds_it_by_its_entry_point(
-    run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("run")
+def test_pytest_finds_it_by_its_entry_point(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = pytester.mkdir("site") / "tallyfy_async-0.0.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: tallyfy-async\nVersion: 0.0\n")
@@ -192,6 +196,36 @@ def test_pytest_finds_it_by_its_entry_point(
     result = pytester.runpytest_subprocess("-p", "tallyfy", timeout=60)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["plugins: *tallyfy-async-0.0*"])
+
+
+@pytest.mark.usefixtures("run")
+def test_pytest_does_not_rewrite_the_package(pytester: pytest.Pytester) -> None:
+    # What pytest does with every module of an installed distribution that brings a plugin.
+    pytester.makepyfile(marking="import pytest\npytest.register_assert_rewrite('tallyfy_async')")
+    pytester.makeconftest("import tallyfy_async.protocol.dates")
+    pytester.makepyfile(
+        """
+        import runpy
+        import sys
+
+        import tallyfy_async.client
+
+        def test_loaders():
+            for name in ("protocol.dates", "client"):
+                loader = sys.modules[f"tallyfy_async.{name}"].__loader__
+                assert type(loader).__name__ == "SourceFileLoader"
+
+        def test_running_a_module(monkeypatch, capsys):
+            monkeypatch.setattr(sys, "argv", ["sandbox", "--help"])
+            try:
+                runpy.run_module("tallyfy_async.sandbox", run_name="__main__")
+            except SystemExit as end:
+                assert end.code == 0
+            assert "--webhook-hosts" in capsys.readouterr().out
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "marking", "-p", "tallyfy_async.testing.plugin", timeout=60)
+    result.assert_outcomes(passed=2)
 
 
 def test_each_test_has_a_tallyfy_of_its_own_with_the_same_rows(run: Run, pytester: pytest.Pytester) -> None:

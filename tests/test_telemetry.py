@@ -3,16 +3,17 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import structlog
 
-from tallyfy_async import Secret, TallyfyClient
+from tallyfy_async import DecodeError, Secret, TallyfyClient
 from tallyfy_async.protocol.redaction import MASK, redact_value
 from tallyfy_async.sandbox import Fault, Sandbox
-from tallyfy_async.telemetry import LoggingHooks, RedactingFilter, redact_event
+from tallyfy_async.telemetry import LoggingHooks, RedactedError, RedactingFilter, redact_event
 
 BEARER = "Bearer abcdefghijklmnop"
 
@@ -78,6 +79,124 @@ def test_the_filter_masks_message_fields_and_traceback(
     }
 
 
+def test_what_another_handler_wrote_into_the_record_is_masked_too(
+    attach: Callable[..., logging.Logger], stream: io.StringIO
+) -> None:
+    log = attach(logging.Formatter("%(message)s"))
+    first = logging.StreamHandler(io.StringIO())
+    log.handlers.insert(0, first)
+    try:
+        fail(BEARER)
+    except ValueError:
+        log.exception("no good")
+    finally:
+        log.removeHandler(first)
+    assert "abcdefghijklmnop" in first.stream.getvalue()
+    assert stream.getvalue().startswith("no good\nTraceback")
+    assert f"ValueError: Bearer {MASK}" in stream.getvalue()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="before Python 3.12 a filter can only change the record itself")
+def test_handlers_that_come_later_see_the_record_as_it_was(attach: Callable[..., logging.Logger]) -> None:
+    log = attach(logging.Formatter("%(message)s"))
+    last = logging.StreamHandler(io.StringIO())
+    log.addHandler(last)
+    try:
+        fail(BEARER)
+    except ValueError:
+        log.exception("sent %s", BEARER, extra={"password": "hunter2"})
+    finally:
+        log.removeHandler(last)
+    assert last.stream.getvalue().count("abcdefghijklmnop") == 2
+
+
+class Naked(logging.Formatter):
+    """Renders exceptions itself, as formatters that write JSON do."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = self.formatException(record.exc_info) if record.exc_info else ""
+        return json.dumps({"text": record.getMessage(), "exception": told})
+
+
+def test_formatters_that_render_exceptions_themselves_see_none(
+    attach: Callable[..., logging.Logger], stream: io.StringIO
+) -> None:
+    log = attach(Naked())
+    try:
+        fail(BEARER)
+    except ValueError:
+        log.exception("no good")
+    told = json.loads(stream.getvalue())["exception"]
+    assert told.startswith("tallyfy_async.telemetry.RedactedError: Traceback")
+    assert told.endswith(f"ValueError: Bearer {MASK}")
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError("Bearer of no text")
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "shown"),
+    [
+        ("%d of %s", (BEARER,), "%d of %s (its arguments do not fit)"),
+        (f"{BEARER} %s %s", (1,), f"Bearer {MASK} %s %s (its arguments do not fit)"),
+        ("%s", (Unprintable(),), "%s (its arguments do not fit)"),
+        (Unprintable(), (), "Unprintable (its arguments do not fit)"),
+        ("%(user)s has %(password)s", ({"user": "ada", "password": "hunter2"},), f"ada has {MASK}"),
+        (ValueError(BEARER), (), f"Bearer {MASK}"),
+    ],
+)
+def test_no_log_call_fails_by_the_filter(
+    attach: Callable[..., logging.Logger],
+    stream: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    message: Any,
+    arguments: tuple[Any, ...],
+    shown: str,
+) -> None:
+    log = attach(logging.Formatter("%(message)s"))
+    monkeypatch.setattr(log, "propagate", False)  # pytest's own handler does fail
+    log.info(message, *arguments)
+    assert stream.getvalue() == f"{shown}\n"
+
+
+def test_exceptions_in_fields_are_shown_without_secrets(
+    attach: Callable[..., logging.Logger], stream: io.StringIO
+) -> None:
+    attach(Fields("%(message)s")).info("x", extra={"cause": ValueError(BEARER)})
+    assert json.loads(stream.getvalue())["cause"] == f"ValueError('Bearer {MASK}')"
+
+
+RENDERERS: dict[str, list[Any]] = {
+    "text": [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)],
+    "with variables": [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)],
+    "console": [structlog.dev.ConsoleRenderer(colors=False)],
+}
+
+
+@pytest.mark.parametrize("kind", RENDERERS)
+@pytest.mark.parametrize("sender", ["structlog", "logging"])
+def test_tracebacks_that_structlog_renders_show_no_secret(
+    attach: Callable[..., logging.Logger], stream: io.StringIO, kind: str, sender: str
+) -> None:
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    log = attach(structlog.stdlib.ProcessorFormatter(processors=[remove, *RENDERERS[kind]]))
+    told: Any = log
+    if sender == "structlog":
+        into = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
+        told = structlog.wrap_logger(log, wrapper_class=structlog.stdlib.BoundLogger, processors=[into])
+    for given in (True, ValueError(BEARER)):
+        try:
+            fail(BEARER)
+        except ValueError:
+            told.error("no good", exc_info=given)
+    assert "abcdefghijklmnop" not in stream.getvalue()
+    assert stream.getvalue().count(f"ValueError: Bearer {MASK}") == 2
+    assert stream.getvalue().count("no good") == 2
+
+
 def through_structlog() -> structlog.stdlib.ProcessorFormatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
@@ -127,6 +246,16 @@ async def test_the_package_s_records_come_through_structlog_with_their_fields(
 
 
 @pytest.mark.anyio
+async def test_a_reply_that_cannot_be_used_is_no_success_in_the_log(
+    tallyfy_client: TallyfyClient, tallyfy_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    tallyfy_sandbox.faults.add(Fault(operation="get_me", body="<html>"))
+    with caplog.at_level(logging.DEBUG, "tallyfy_async"), pytest.raises(DecodeError):
+        await tallyfy_client.with_options(hooks=[LoggingHooks()]).me.get()
+    assert caplog.messages[-1] == "get_me: GET /me, attempt 1 -> 200, DecodeError in 0.000 s"
+
+
+@pytest.mark.anyio
 async def test_attempts_are_not_logged_above_debug(
     tallyfy_client: TallyfyClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -150,6 +279,21 @@ def test_the_processor_masks_events() -> None:
     (event,) = captured
     assert (event["event"], event["refresh_token"], event["org"]) == (f"it said Bearer {MASK}", MASK, "f1e2")
     assert event["exception"].endswith(f"ValueError: Bearer {MASK}")
+
+
+def test_the_processor_leaves_no_exception_to_the_renderer() -> None:
+    try:
+        fail(BEARER)
+    except ValueError as error:
+        for given in (True, 1, error, (type(error), error, error.__traceback__)):
+            told = redact_event(None, "error", {"event": "x", "exc_info": given, "cause": error})
+            kind, stand_in, traceback = told["exc_info"]
+            assert (kind, traceback) == (RedactedError, None)
+            assert str(stand_in).endswith(f"ValueError: Bearer {MASK}")
+            assert told["cause"] == f"ValueError('Bearer {MASK}')"
+            assert redact_event(None, "error", {**told})["exc_info"] == told["exc_info"]
+    for nothing in (None, False, True, (None, None, None)):
+        assert not any(redact_event(None, "error", {"exc_info": nothing})["exc_info"] or ())
 
 
 @pytest.mark.parametrize(

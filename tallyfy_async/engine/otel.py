@@ -17,11 +17,11 @@ class OpenTelemetryHooks(Hooks):
 
     A call is an internal span, named by its operation, with the attributes ``tallyfy.operation`` and
     ``tallyfy.attempts``; it is the current span while the call lasts, so that a token request that it had to wait for
-    is seen inside of it. Each attempt is a client span in it, ``{method} {url.template}``, with
-    ``http.request.method``, ``server.address``, ``server.port``, ``url.full``, ``url.template``,
+    is seen inside of it. Each attempt is a client span in it, ``{method} {url.template}`` (such as ``GET /api/me``),
+    with ``http.request.method``, ``server.address``, ``server.port``, ``url.full``, ``url.template``,
     ``http.response.status_code``, ``error.type``, ``http.request.resend_count``, and ``tallyfy.operation``,
     ``tallyfy.attempt``, ``tallyfy.retry_in`` (seconds) and ``tallyfy.request_id``. ``url.full`` holds the path's
-    template and no query: no id, no payload, no secret and no message of an error leaves the process.
+    template and no query: no id of a row, no payload, no secret and no message of an error leaves the process.
 
     Metrics: ``http.client.request.duration`` (seconds, one for each attempt), ``http.client.active_requests``,
     ``tallyfy.client.tokens`` (tokens that came into use) and ``tallyfy.client.auth.failures``.

@@ -6,6 +6,7 @@ Names are those of the semantic conventions for HTTP clients, version 1.27, wher
 from __future__ import annotations
 
 from contextvars import Token
+from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 from opentelemetry import context, metrics, trace
@@ -159,19 +160,19 @@ def _server(call: CallRecord) -> Attributes:
 
 
 def _template(call: CallRecord) -> Attributes:
-    """Return the template of the path; the path of a raw request is none, and may hold ids."""
-    return {} if call.operation == "request" else {"url.template": call.path}
+    """Return the template of the whole path; the path of a raw request is none, and may hold ids."""
+    return {} if call.operation == "request" else {"url.template": urlsplit(call.base_url).path + call.path}
 
 
 def _request(call: CallRecord) -> tuple[str, Attributes]:
     """Return name and attributes of the span of an attempt."""
     method, template = _method(call), _template(call)
     attributes = _server(call) | template
-    attributes["url.full"] = call.base_url + str(template.get("url.template", "/{path}"))
+    attributes["url.full"] = call.base_url + (call.path if template else "/{path}")
     if method == "_OTHER":
         attributes["http.request.method_original"] = call.method
         method = "HTTP"
-    return f"{method} {call.path}" if template else method, attributes
+    return " ".join([method, *map(str, template.values())]), attributes
 
 
 def _outcome(record: AttemptRecord) -> Attributes:

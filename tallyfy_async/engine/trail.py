@@ -43,12 +43,12 @@ class Trail:
     def begin(cls, hooks: Sequence[Hooks], clock: Clock, base_url: str, call: Call) -> Trail:
         """Tell that a call begins."""
         operation = call.operation
-        base = base_url or _base_of(call.url, operation.path)
+        base, path = (base_url, operation.path) if base_url else _split(call.url, operation.path)
         address, port = _place_of(base)
         record = CallRecord(
             operation=operation.id,
             method=operation.method,
-            path=operation.path,
+            path=path,
             base_url=base,
             server_address=address,
             server_port=port,
@@ -115,9 +115,16 @@ def _checked(follower: CallHooks, headers: Mapping[str, str]) -> Mapping[str, st
         return {}
 
 
-def _base_of(url: str, path: str) -> str:
-    """Return what is before the path template in the URL of a token request, at least its origin."""
-    return url.removesuffix(path) if url.endswith(path) else origin_of(url).rstrip("/")
+def _split(url: str, template: str) -> tuple[str, str]:
+    """Return what is before the path template in the URL of a token request, and the template.
+
+    An endpoint of its own that does not end as the template does is shown as it is, unless ids may be in it.
+    """
+    origin, path, pattern = origin_of(url).rstrip("/"), urlsplit(url).path, template.split("/")[1:]
+    before, own = path.split("/")[: -len(pattern)], path.split("/")[-len(pattern) :]
+    if before and all(known == part or known.startswith("{") for known, part in zip(pattern, own, strict=True)):
+        return origin + "/".join(before), template
+    return origin, template if "{" in template else path
 
 
 @lru_cache(maxsize=64)

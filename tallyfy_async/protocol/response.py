@@ -137,7 +137,9 @@ def decode(reply: Reply) -> Any:
     except (ValueError, RecursionError):
         kind = reply.headers.get("content-type", "no content type").partition(";")[0]
         msg = f"the reply is no JSON: {len(reply.content)} bytes of {kind}, status {reply.status}"
-    raise DecodeError(msg)  # outside of the handler: json's own error holds the whole body
+    error = DecodeError(msg)
+    error.status, error.request_id = reply.status, reply.request_id
+    raise error  # outside of the handler: json's own error holds the whole body
 
 
 def kind_of(value: Any) -> str:

@@ -43,7 +43,8 @@ class Fault:
 
     Effects: `delay` seconds first; `revoke` the presented access token; then the operation runs, unless `status` or
     `body` answer in its place at stage "before" (stage "after": its effect happens and its answer is lost). `patch` is
-    merged into the JSON of the real reply. `delay_after` seconds pass before the reply goes out.
+    merged into the JSON of the real reply. `delay_after` seconds pass before the reply goes out. Both delays are real
+    time, whatever the sandbox's clock says.
     """
 
     method: str | None = None

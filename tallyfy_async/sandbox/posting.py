@@ -3,32 +3,33 @@
 import contextlib
 import io
 import socket
+import ssl
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPResponse
 from ipaddress import ip_address
 from typing import Any, cast
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 MOST = 64 * 1024
 """Bytes of an answer that are read; nobody looks at them."""
-FAILURES = (OSError, ValueError, HTTPException)
-"""What sending raises: no connection, no answer in time, no HTTP, an address that is none."""
+_PORTS = {"http": 80, "https": 443}
+_LOOPBACK = ("127.0.0.1", "::1")
 
 
 def is_loopback(url: str) -> bool:
     """Tell whether an address is this machine's own."""
     try:
-        host = (urlsplit(url).hostname or "").rstrip(".")
+        host = urlsplit(url).hostname or ""
+        return _is_localhost(host) or ip_address(host.rstrip(".")).is_loopback
     except ValueError:
         return False
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+
+
+def _is_localhost(host: str) -> bool:
+    host = host.rstrip(".")
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def without_login(url: str) -> str:
@@ -41,37 +42,92 @@ def without_login(url: str) -> str:
 
 
 class Exchange:
-    """A POST that another thread may end: `send()` returns the status or raises one of FAILURES."""
+    """A POST that another thread may end: `send()` returns the status, or raises whatever went wrong."""
 
     def __init__(self, url: str, headers: Mapping[str, str], body: bytes, limit: float) -> None:
         self._url, self._headers, self._body, self._limit = url, headers, body, limit
-        self._connection: HTTPConnection | None = None
+        self._sock: socket.socket | None = None
         self._aborted = False
 
     def send(self) -> int:
-        """Send the body and read the answer, all of it within the limit of seconds."""
+        """Connect, send the body and read the answer, all of it within the limit of seconds.
+
+        Only looking up a name other than that of this machine is the resolver's own affair.
+        """
         until = time.monotonic() + self._limit
         parts = urlsplit(self._url)
-        kinds = {"http": HTTPConnection, "https": HTTPSConnection}
-        if parts.scheme not in kinds or not parts.hostname:
+        if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError("no http or https address")
-        connection = self._connection = kinds[parts.scheme](parts.hostname, parts.port, timeout=self._limit)
+        usual = _PORTS[parts.scheme]
+        connection = HTTPConnection(parts.hostname, usual if parts.port is None else parts.port)
+        connection.default_port = usual  # it stays out of the header Host
         try:
-            connection.connect()
-            if self._aborted:
-                raise ConnectionAbortedError("aborted")
+            self._connect(connection.host, connection.port, until)
+            if parts.scheme == "https":
+                self._encrypt(connection.host, until)
+            paced = _Paced(self._open(), until)
+            connection.sock = cast(socket.socket, paced)
             connection.request("POST", _target(parts), self._body, {**_login(parts), **self._headers})
-            return _status(connection.sock, until)
+            return _status(paced)
         finally:
-            connection.close()
+            if self._sock is not None:
+                self._sock.close()
 
     def abort(self) -> None:
         """End it, from another thread."""
         self._aborted = True
-        sock: socket.socket | None = getattr(self._connection, "sock", None)
-        if sock is not None:
+        if self._sock is not None:
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                # Not the method of an SSLSocket, which takes away what the other thread is using.
+                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+    def _connect(self, host: str, port: int, until: float) -> None:
+        """Connect to the first address of a host that takes us; raise what the first one said where none does."""
+        failures: list[OSError] = []
+        for family, kind, protocol, _, address in _addresses(host, port):
+            try:
+                self._sock = socket.socket(family, kind, protocol)
+                self._open().settimeout(_left(until))
+                self._sock.connect(address)
+            except OSError as error:
+                failures.append(error)
+                self._close()
+            else:
+                return
+        raise failures[0] if failures else OSError("the host has no address")
+
+    def _encrypt(self, host: str, until: float) -> None:
+        context = ssl.create_default_context()
+        self._sock = tls = context.wrap_socket(self._open(), server_hostname=host, do_handshake_on_connect=False)
+        self._open().settimeout(_left(until))
+        tls.do_handshake()
+
+    def _open(self) -> socket.socket:
+        """Return the socket; whoever aborts finds it, or is found here."""
+        if self._aborted or self._sock is None:
+            raise ConnectionAbortedError("aborted")
+        return self._sock
+
+    def _close(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            sock.close()
+
+
+_Address = tuple[int, int, int, str, Any]
+
+
+def _addresses(host: str, port: int) -> list[_Address]:
+    """Look up a host. Names of this machine are not looked up: a resolver may know others of them."""
+    hosts = _LOOPBACK if _is_localhost(host) else (host,)
+    return [found for one in hosts for found in socket.getaddrinfo(one, port, type=socket.SOCK_STREAM)]
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 def _target(parts: SplitResult) -> str:
@@ -88,20 +144,27 @@ def _login(parts: SplitResult) -> dict[str, str]:
     return {"Authorization": "Basic " + b64encode(words.encode()).decode()}
 
 
-def _status(sock: socket.socket, until: float) -> int:
-    # A response asks its socket for nothing but a file, and the file decides how long each read may take.
-    with HTTPResponse(cast(socket.socket, _Paced(sock, until)), method="POST") as reply:
+def _status(sock: "_Paced") -> int:
+    # A response asks its socket for nothing but a file.
+    with HTTPResponse(cast(socket.socket, sock), method="POST") as reply:
         reply.begin()
         reply.read(MOST)
         return reply.status
 
 
 class _Paced(io.RawIOBase):
-    """The receiving side of a socket until a moment of the monotonic clock."""
+    """A socket until a moment of the monotonic clock: as much of it as http.client asks for."""
 
     def __init__(self, sock: socket.socket, until: float) -> None:
         super().__init__()
         self._sock, self._until = sock, until
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of it."""
+        rest = memoryview(data)
+        while rest:
+            self._sock.settimeout(_left(self._until))
+            rest = rest[self._sock.send(rest[:MOST]) :]
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Return the file that a response reads from."""
@@ -112,8 +175,5 @@ class _Paced(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._sock.settimeout(left)
+        self._sock.settimeout(_left(self._until))
         return self._sock.recv_into(buffer)

@@ -3,12 +3,13 @@
 They leave after the answer to the call that caused them, from threads that live as long as there is something to post.
 """
 
+import heapq
 import json
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import anyio.to_thread
@@ -29,6 +30,8 @@ Source = Literal["template", "step", "task", "rule", "organization"]
 Outcome = Literal["sent", "failed", "skipped", "lost", "ended"]
 MOST_KEPT = 1000
 MOST_THREADS = 32
+_MOST_SAID = 200
+"""Characters of an error that are kept: it may quote whatever a receiver sent."""
 _PATIENCE = 1.0
 _ENDED: Mapping[str, Any] = {"outcome": "ended", "error": "the server ended"}
 _PROCESS = ("process.launched", "process.completed")
@@ -76,6 +79,7 @@ class Delivery:
 
 def due(lens: Lens, events: Iterable[Event]) -> Iterator[Delivery]:
     """Render what events make the server send, in their order."""
+    around = cache(partial(views.process_around, lens))  # a launch assigns many tasks of one run
     for event in events:
         for source, url in _addresses(lens.tenant, event):
             kind = "task" if isinstance(event.record, Task) else "run"
@@ -85,15 +89,15 @@ def due(lens: Lens, events: Iterable[Event]) -> Iterator[Delivery]:
                 event=event.name,
                 source=source,
                 url=url,
-                body=encode(_payload(lens, event, source)),
+                body=encode(_payload(lens, event, source, around)),
                 record=(kind, event.record.id),
                 parent=("run", event.record.run_id) if isinstance(event.record, Task) and event.record.run_id else None,
             )
 
 
-def _payload(lens: Lens, event: Event, source: Source) -> JsonObject:
+def _payload(lens: Lens, event: Event, source: Source, around: Callable[[str], JsonObject | None]) -> JsonObject:
     if source == "organization":
-        return views.organization(lens, event)
+        return views.organization(lens, event, around)
     return views.process(lens, event.record) if isinstance(event.record, Run) else views.task(lens, event.record)
 
 
@@ -127,6 +131,10 @@ def _of_template(tenant: Tenant, checklist_id: str | None) -> Iterator[tuple[Sou
         yield "template", checklist.webhook
 
 
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_SAID]
+
+
 @define(eq=False)
 class _Item:
     delivery: Delivery
@@ -157,7 +165,10 @@ class Webhooks:
         self._lanes: dict[object, _Lane] = {}
         self._ready: deque[_Lane] = deque()
         self._held: list[_Item] = []
-        self._threads: set[threading.Thread] = set()
+        self._delayed: list[tuple[float, int, _Lane]] = []
+        """A heap: moment of the monotonic clock, what settles a tie, lane."""
+        self._workers: set[threading.Thread] = set()
+        self._waker: threading.Thread | None = None
         self._exchanges: set[posting.Exchange] = set()
         self._ended = threading.Event()
         self._kept: deque[Delivery] = deque(maxlen=MOST_KEPT)
@@ -184,18 +195,28 @@ class Webhooks:
 
     def wait(self, within: float = 30.0) -> None:
         """Block until everything has gone out, also what a fault holds back. Raise TimeoutError after the seconds."""
-        with self._changed:
-            if not self._changed.wait_for(self._is_idle, within):
-                raise TimeoutError(f"{self._pending} webhooks are still on their way")
+        self._wait(within, threading.Event())
 
     async def settled(self, within: float = 30.0) -> None:
         """Wait as `wait()` does, without blocking the event loop."""
-        await anyio.to_thread.run_sync(partial(self.wait, within), abandon_on_cancel=True)
+        left = threading.Event()
+        try:
+            await anyio.to_thread.run_sync(partial(self._wait, within, left), abandon_on_cancel=True)
+        finally:  # a thread that waits on for nobody would keep the program from ending
+            left.set()
+            with self._changed:
+                self._changed.notify_all()
+
+    def _wait(self, within: float, left: threading.Event) -> None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: left.is_set() or self._is_idle(), within):
+                raise TimeoutError(f"{self._pending} webhooks are still on their way")
 
     def _is_idle(self) -> bool:
         for item in self._held:
             self._line_up(item)
         self._held.clear()
+        self._hire()
         return self._pending == 0
 
     def queue(self, deliveries: Iterable[Delivery]) -> Callable[[], None]:
@@ -247,20 +268,44 @@ class Webhooks:
                 self._rouse(lane)
 
     def _rouse(self, lane: _Lane) -> None:
-        """Give a lane to a thread when its first webhook may go."""
+        """Have a lane's first webhook posted when it may go, one with a delay when its time has come."""
         if lane.busy or not lane.waiting or not lane.waiting[0].released:
             return
         lane.busy = True
-        self._ready.append(lane)
-        if len(self._threads) < MOST_THREADS:
-            thread = threading.Thread(target=self._work, name="tallyfy-sandbox-webhooks", daemon=True)
-            self._threads.add(thread)
+        if delay := lane.waiting[0].delay:
+            heapq.heappush(self._delayed, (time.monotonic() + delay, id(lane), lane))
+            self._changed.notify_all()
+        else:
+            self._ready.append(lane)
+        self._hire()
+
+    def _hire(self) -> None:
+        """Start the threads that are needed. Where none is to be had, webhooks wait; what caused them must not fail."""
+        wanted = [self._work] if self._ready and len(self._workers) < MOST_THREADS else []
+        if self._delayed and self._waker is None:
+            wanted.append(self._wake)
+        for work in wanted:
+            thread = threading.Thread(target=work, name="tallyfy-sandbox-webhooks", daemon=True)
             try:
                 thread.start()
-            except (
-                RuntimeError
-            ):  # no more threads to be had: the webhook waits for the next one, its cause must not fail
-                self._threads.discard(thread)
+            except RuntimeError:
+                return
+            if work == self._work:
+                self._workers.add(thread)
+            else:
+                self._waker = thread
+
+    def _wake(self) -> None:
+        """Hand over what was delayed when its time has come."""
+        with self._changed:
+            while self._delayed:
+                left = self._delayed[0][0] - time.monotonic()
+                if left > 0:
+                    self._changed.wait(min(left, threading.TIMEOUT_MAX))
+                else:
+                    self._ready.append(heapq.heappop(self._delayed)[2])
+                    self._hire()
+            self._waker = None
 
     def _work(self) -> None:
         while (lane := self._next()) is not None:
@@ -279,22 +324,20 @@ class Webhooks:
         with self._changed:
             if self._ready:
                 return self._ready.popleft()
-            self._threads.discard(threading.current_thread())
+            self._workers.discard(threading.current_thread())
             return None
 
     def _deliver(self, item: _Item) -> Delivery:
         delivery = item.delivery
-        if item.delay:
-            item.ended.wait(item.delay)
         headers = {"Content-Type": "application/json", "X-Tallyfy-orgID": delivery.organization, "Connection": "close"}
         exchange = posting.Exchange(delivery.url, headers, delivery.body, self._settings().webhook_timeout)
         with self._changed:
             self._exchanges.add(exchange)  # before the look at `ended`, so that whoever ends the server finds it
         try:
             status = None if item.ended.is_set() else exchange.send()
-        except posting.FAILURES as error:
+        except Exception as error:  # noqa: BLE001 - whatever an address or a receiver brings about, the thread lives on
             if not item.ended.is_set():
-                return evolve(delivery, outcome="failed", error=f"{type(error).__name__}: {error}")
+                return evolve(delivery, outcome="failed", error=_said(error))
             status = None
         finally:
             with self._changed:
@@ -328,6 +371,10 @@ class Webhooks:
             self._ended.set()
             self._ended = threading.Event()
             gone, self._held = self._held, []
+            for lane in [*self._ready, *(lane for *_, lane in self._delayed)]:
+                lane.busy = False
+            self._ready.clear()
+            self._delayed.clear()
             for lane in [*self._lanes.values()]:
                 while len(lane.waiting) > lane.busy:
                     gone.append(lane.waiting.pop())
@@ -337,9 +384,12 @@ class Webhooks:
                 self._note(evolve(item.delivery, **_ENDED))
             self._pending -= len(gone)
             self._changed.notify_all()
-            threads, exchanges = [*self._threads], [*self._exchanges]
-        for exchange in exchanges:
-            exchange.abort()
+            threads, exchanges = [*self._workers], [*self._exchanges]
+            if self._waker is not None:
+                threads.append(self._waker)
         until = time.monotonic() + _PATIENCE
         for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
+            while thread.is_alive() and time.monotonic() < until:
+                for exchange in exchanges:
+                    exchange.abort()  # again and again: one that is about to connect does not hear it
+                thread.join(_PATIENCE / 20)

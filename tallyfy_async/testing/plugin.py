@@ -31,6 +31,16 @@ _MARKER = "tallyfy(**settings): settings of the sandbox, such as runs=300; tally
 _MISSING = 'tallyfy_sandbox needs the sandbox of tallyfy_async: pip install "tallyfy-async[sandbox]"'
 
 
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Take the package out of what pytest rewrites the assertions of, before any conftest.py is loaded.
+
+    pytest rewrites every module of a distribution that brings a plugin. There are no assertions for users in this one;
+    without it, the first import takes some four times as long where bytecode cannot be written, and runpy fails.
+    """
+    marked: set[str] = getattr(pluginmanager.rewrite_hook, "_must_rewrite", set())
+    marked.discard("tallyfy_async")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest of the marker."""
     config.addinivalue_line("markers", _MARKER)
@@ -69,6 +79,8 @@ def tallyfy_sandbox(
         pytest.fail(_MISSING, pytrace=False)
     chosen: dict[str, Any] = {**_SIZES, **tallyfy_settings}
     for marker in reversed(list(request.node.iter_markers("tallyfy"))):
+        if marker.args:
+            pytest.fail("@pytest.mark.tallyfy takes settings by their names, such as runs=300", pytrace=False)
         chosen |= marker.kwargs
     try:
         return Sandbox(Settings(**chosen), clock=tallyfy_clock.time)

@@ -15,6 +15,7 @@ from attrs import define, evolve, field, frozen
 from tallyfy_async.errors import (
     ClientClosedError,
     ConfigurationError,
+    DecodeError,
     NotSentError,
     RequestTimeoutError,
     TransportError,
@@ -25,7 +26,7 @@ from tallyfy_async.transport.clock import Clock
 from tallyfy_async.transport.exchange import BrokenSourceError, Content, Incoming, Pieces, Progress, Request
 from tallyfy_async.transport.foreign import FOREIGN, quiet, translate
 from tallyfy_async.transport.hold import keep_hold
-from tallyfy_async.transport.incoming import HTTPIncoming
+from tallyfy_async.transport.incoming import HTTPIncoming, note_reply
 from tallyfy_async.transport.pool import KEEPALIVE_EXPIRY, ConnectionPool, shared_ssl_context
 from tallyfy_async.transport.shelter import run_in_child
 
@@ -207,6 +208,9 @@ class HTTPTransport:
             )
             try:
                 return self._reply(response, await _read(response, request.max_bytes), started)
+            except DecodeError as error:
+                note_reply(error, response)
+                raise
             finally:
                 await response.aclose()
         except FOREIGN as error:
@@ -228,6 +232,9 @@ class HTTPTransport:
                 return self._reply(response, b"", started)
             try:
                 return self._reply(response, await _read(response, request.max_bytes), started)
+            except DecodeError as error:
+                note_reply(error, response)
+                raise
             finally:
                 await response.aclose()
         except FOREIGN as error:

@@ -14,7 +14,7 @@ import anyio
 import httpx
 from attrs import define, field
 
-from tallyfy_async.errors import RequestTimeoutError, TransportError
+from tallyfy_async.errors import DecodeError, RequestTimeoutError, TransportError
 from tallyfy_async.transport.body import PieceBody
 from tallyfy_async.transport.clock import Clock
 from tallyfy_async.transport.exchange import Request
@@ -25,6 +25,11 @@ from tallyfy_async.transport.shelter import run_in_child
 class _HasClock(Protocol):
     @property
     def clock(self) -> Clock: ...
+
+
+def note_reply(error: DecodeError, response: httpx.Response) -> None:
+    """Note in an error which reply it is about."""
+    error.status, error.request_id = response.status_code, response.headers.get("X-Request-Id")
 
 
 @define(eq=False)
@@ -58,7 +63,11 @@ class HTTPIncoming:
 
     def check_size(self) -> None:
         """Raise DecodeError where the body is announced to be larger than it may be."""
-        self._body.check(self._expected or 0)
+        try:
+            self._body.check(self._expected or 0)
+        except DecodeError as error:
+            note_reply(error, self._response)
+            raise
 
     async def read(self) -> bytes:
         """Return the next piece, nothing at the end of the whole body.

@@ -9,6 +9,7 @@ import pytest
 
 from tallyfy_async import (
     AttemptRecord,
+    DecodeError,
     Hooks,
     PasswordGrant,
     PersonalTokenRevokedError,
@@ -18,7 +19,7 @@ from tallyfy_async import (
     TallyfyClient,
     TokenRequestError,
 )
-from tallyfy_async.engine.trail import Trail
+from tallyfy_async.engine.trail import Trail, _split  # pyright: ignore[reportPrivateUsage]
 from tallyfy_async.sandbox import Fault, Sandbox
 from tallyfy_async.telemetry import CallHooks, CallRecord
 from tallyfy_async.transport.manual_clock import ManualClock
@@ -182,6 +183,45 @@ async def test_a_failure_before_anything_was_sent_is_no_send(sandbox: Sandbox, c
         "end get_me TokenRequestError",
     ]
     assert (diary.calls[1].path, diary.calls[1].base_url) == ("/oauth/token", "http://sandbox.localhost/api")
+
+
+async def test_a_reply_that_cannot_be_used_is_told_with_its_status(sandbox: Sandbox, clock: ManualClock) -> None:
+    diary = Diary()
+    async with connect(sandbox, clock=clock, hooks=[diary]) as client:
+        org = client.organization()
+        template = await anext(aiter(org.checklists.list()))
+        asset = await org.files.upload(
+            b"abc", filename="a.txt", subject_type="Checklist", subject_id=template.id, uploaded_from="ko_field"
+        )
+        diary.records.clear()
+        sandbox.faults.add(Fault(operation="get_me", body="<html>"))
+        with pytest.raises(DecodeError) as caught:
+            await client.me.get()
+        with pytest.raises(DecodeError, match="larger"):
+            async with org.files.download(asset.id, max_bytes=2):
+                pass
+    assert (caught.value.status, caught.value.request_id) == (200, diary.records[0].request_id)
+    told = [(one.operation, one.status, one.error, one.request_id) for one in diary.records]
+    assert told == [
+        ("get_me", 200, "DecodeError", "sandbox-00000003"),
+        ("download_file", 200, "DecodeError", "sandbox-00000004"),
+    ]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("url", "template", "shown"),
+    [
+        ("https://a.org/api/oauth/token", "/oauth/token", ("https://a.org/api", "/oauth/token")),
+        ("https://a.org/oauth/token", "/oauth/token", ("https://a.org", "/oauth/token")),
+        ("https://a.org/x/token?tenant=7", "/oauth/token", ("https://a.org", "/x/token")),
+        ("https://a.org/token", "/oauth/token", ("https://a.org", "/token")),
+        ("https://a.org:8/api/u/ada@b.c/t", "/u/{email}/t", ("https://a.org:8/api", "/u/{email}/t")),
+        ("https://a.org/users/ada@b.c", "/u/{email}/t", ("https://a.org", "/u/{email}/t")),
+    ],
+)
+def test_where_a_token_request_goes_holds_no_id(url: str, template: str, shown: tuple[str, str]) -> None:
+    assert _split(url, template) == shown
 
 
 async def test_headers_of_followers_are_sent_with_every_attempt(sandbox: Sandbox, clock: ManualClock) -> None:

@@ -102,10 +102,10 @@ async def test_a_call_is_a_span_with_its_attempt_in_it(sandbox: Sandbox, clock: 
     )
     assert call.parent is None
     assert attempt.parent == call.context
-    assert attempt.name == "GET /organizations/{org}/runs/{run_id}"
+    assert attempt.name == "GET /api/organizations/{org}/runs/{run_id}"
     assert dict(attempt.attributes or {}) == SERVER | {
         "url.full": "http://sandbox.localhost/api/organizations/{org}/runs/{run_id}",
-        "url.template": "/organizations/{org}/runs/{run_id}",
+        "url.template": "/api/organizations/{org}/runs/{run_id}",
         "http.response.status_code": 200,
         "tallyfy.operation": "get_run",
         "tallyfy.attempt": 1,
@@ -170,7 +170,7 @@ async def test_nothing_secret_and_no_id_is_exported(sandbox: Sandbox, clock: Man
     ("fault", "expected"),
     [
         (Fault(status=302, headers={"Location": "https://elsewhere.example"}), ("APIError", 302)),
-        (Fault(body="<html>"), ("DecodeError", None)),
+        (Fault(body="<html>"), ("DecodeError", 200)),
     ],
 )
 async def test_an_answer_that_is_no_success_has_the_name_of_its_error(
@@ -195,11 +195,25 @@ async def test_a_token_request_is_seen_in_the_call_that_waited_for_it(
     assert parents == {
         "get_me": None,
         "create_token": "get_me",
-        "POST /oauth/token": "create_token",
-        "GET /me": "get_me",
+        "POST /api/oauth/token": "create_token",
+        "GET /api/me": "get_me",
     }
     (point,) = watched.points("tallyfy.client.tokens")
     assert (dict(point.attributes), point.value) == ({"tallyfy.grant": "password", "tallyfy.adopted": False}, 1)
+
+
+async def test_a_token_endpoint_elsewhere_is_named_as_it_is(
+    sandbox: Sandbox, clock: ManualClock, watched: Watched
+) -> None:
+    url = f"{sandbox.issuer}/realms/acme/token"
+    known = connect(sandbox, clock=clock, token_url=url)
+    async with known.with_options(auth=user(sandbox), hooks=[watched.hooks()]) as client:
+        with pytest.raises(TallyfyError):
+            await client.me.get()
+    (attempt,) = watched.attempts()
+    told = dict(attempt.attributes or {})
+    assert attempt.name == "POST /realms/acme/token"
+    assert (told["url.full"], told["url.template"]) == (url, "/realms/acme/token")
 
 
 async def test_spans_stand_in_the_user_s_trace_and_leave_it_as_it_was(
@@ -252,7 +266,7 @@ async def test_durations_are_seconds_by_status_and_template(
     points = watched.points("http.client.request.duration")
     told = {point.attributes["http.response.status_code"]: point for point in points}
     assert {status: (point.count, point.sum) for status, point in told.items()} == {503: (1, 2.0), 200: (1, 3.0)}
-    assert dict(told[200].attributes) == SERVER | {"url.template": "/me", "http.response.status_code": 200}
+    assert dict(told[200].attributes) == SERVER | {"url.template": "/api/me", "http.response.status_code": 200}
     assert dict(told[503].attributes)["error.type"] == "503"
     assert told[200].explicit_bounds[:3] == (0.005, 0.01, 0.025)
     exemplar = told[200].exemplars[0]

@@ -10,13 +10,13 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tallyfy_async import PersonalTokenRevokedError, RequestOptions, RequestTimeoutError, TallyfyClient
+from tallyfy_async import DecodeError, PersonalTokenRevokedError, RequestOptions, RequestTimeoutError, TallyfyClient
 from tallyfy_async.sandbox import Fault, Sandbox
 from tallyfy_async.testing import connect
 from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import Slow
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.once]
 PATH = Path(__file__).parents[2] / "examples" / "prometheus_hooks.py"
 
 
@@ -69,6 +69,17 @@ async def test_cut_and_refused_calls_are_not_in_flight(
     counted = samples(text, "tallyfy_request_duration_seconds_count")
     assert counted[("get_me", "RequestTimeoutError")] == 1
     assert counted[("get_me", "401")] == 1
+
+
+async def test_a_reply_that_cannot_be_used_is_no_success(
+    example: ModuleType, tallyfy_client: TallyfyClient, tallyfy_sandbox: Sandbox
+) -> None:
+    hooks, registry = example.PrometheusHooks.with_registry()
+    tallyfy_sandbox.faults.add(Fault(operation="get_me", body="<html>"))
+    with pytest.raises(DecodeError):
+        await tallyfy_client.with_options(hooks=[hooks]).me.get()
+    counted = samples(generate_latest(registry).decode(), "tallyfy_request_duration_seconds_count")
+    assert counted == {("create_token", "200"): 1, ("get_me", "DecodeError"): 1}
 
 
 async def test_two_clients_count_into_one_registry(example: ModuleType, tallyfy_client: TallyfyClient) -> None:

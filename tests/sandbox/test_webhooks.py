@@ -286,6 +286,21 @@ def subscription(api: Api, url: str) -> tuple[str, dict[str, str]]:
     return f"{{org}}/users/{mine}/add-watcher", words | {"object_id": api.tenant.id, "webhook": url}
 
 
+async def test_a_subscription_hears_of_tasks_outside_of_any_run(api: Api, receiver: Receiver) -> None:
+    path, body = subscription(api, receiver.url)
+    assert (await api.call("POST", path, json=body)).status_code == 200
+    owners = {"users": [1001], "guests": [], "groups": []}
+    new = {"title": "Call", "task_type": "task", "owners": owners, "deadline": "2026-12-03 17:00:00"}
+    made = (await api.call("POST", "{org}/tasks", json=new)).json()["data"]
+    assert (await api.call("POST", "{org}/completed-tasks", json={"task_id": made["id"]})).status_code == 200
+    await api.sandbox.webhooks.settled()
+    assert receiver.kinds == ["task.assigned", "task.completed"]
+    for one in receiver.bodies:
+        conforms(one)
+        assert (one["task"]["id"], one["task"]["run_id"]) == (made["id"], None)
+        assert "process" not in one
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [

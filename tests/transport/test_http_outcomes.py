@@ -237,8 +237,9 @@ async def test_a_reply_above_the_limit_is_refused_and_the_connection_given_up(se
         max_bytes=1000,
     )
     for _ in range(2):
-        with pytest.raises(DecodeError, match="larger than 1000 bytes"):
+        with pytest.raises(DecodeError, match="larger than 1000 bytes") as caught:
             await transport.exchange(request)
+        assert (caught.value.status, bool(caught.value.request_id)) == (200, True)
     reply = await transport.exchange(request)
     assert reply.status == 401
     assert transport.client._transport.idle == 1  # type: ignore[attr-defined]

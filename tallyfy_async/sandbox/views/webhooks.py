@@ -1,6 +1,6 @@
 """What webhooks carry (processes.md section 10): cumulative payloads, told apart by their shape."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -71,18 +71,27 @@ def task(lens: Lens, row: Task) -> JsonObject:
     return payload | ({"template": _template(lens, run), "process": _process(lens, run, tasks)} if run else {})
 
 
-def organization(lens: Lens, event: Event) -> JsonObject:
-    """Render what a subscription of the whole organization gets. Sure is `event` alone, and ids in `task`."""
+def organization(lens: Lens, event: Event, around: Callable[[str], JsonObject | None]) -> JsonObject:
+    """Render what a subscription of the whole organization gets. Sure is `event` alone, and ids in `task`.
+
+    `around` returns what `process_around` does.
+    """
     payload: JsonObject = {"event": event.name, "organization_id": lens.tenant.id}
     if isinstance(event.record, Run):
         return payload | {"process": process(lens, event.record)}
     payload["task"] = this_task(lens, event.record) | {"run_id": event.record.run_id}
-    run = lens.tenant.runs.get(event.record.run_id or "")
+    run = around(event.record.run_id or "")
     if run is not None:
-        payload["process"] = _process(lens, run, lens.tenant.tasks_of(run))
+        payload["process"] = run
     if event.thread is not None:
         payload["comment"] = thread(lens, event.thread)
     return payload
+
+
+def process_around(lens: Lens, run_id: str) -> JsonObject | None:
+    """Render the run around a task, None where there is none."""
+    run = lens.tenant.runs.get(run_id)
+    return None if run is None else _process(lens, run, lens.tenant.tasks_of(run))
 
 
 def this_task(lens: Lens, row: Task) -> JsonObject:
