@@ -15,13 +15,12 @@ from attrs import evolve
 
 from tallyfy_async.auth.manager import TokenManager
 from tallyfy_async.auth.stores.memory import MemoryStore
-from tallyfy_async.config import ClientConfig, ClientSettings, DerivedSettings, environment
+from tallyfy_async.config import ClientConfig, ClientSettings, DerivedSettings, environment, logging_as_told
 from tallyfy_async.credentials import TOKEN_CONNECTIONS, Credentials
 from tallyfy_async.engine.call import Engine
 from tallyfy_async.engine.plan import Call, RequestOptions, Response
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.organization import Organization
-from tallyfy_async.telemetry import LoggingHooks, configure_logging
 from tallyfy_async.transport.exchange import DeferredTransport, Transport
 from tallyfy_async.transport.limiter import Limiter
 from tallyfy_async.transport.shelter import LoopGuard, run_in_child
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from tallyfy_async.resources.me import Me, MyOrganizations
     from tallyfy_async.resources.public_checklists import PublicChecklists
     from tallyfy_async.resources.utils import Utils
+    from tallyfy_async.transport.pace import Pace
     from tallyfy_async.transport.upload import FileInput
 
 _SHARED = ClientSettings.__annotations__.keys() - DerivedSettings.__annotations__.keys()
@@ -71,6 +71,8 @@ class TallyfyClient:
         deadline: seconds for a whole call with its retries; None for no limit.
         retry: a RetryPolicy, or a number of retries.
         rate_limit: a cap on the rate of calls.
+        limiter: what paces the calls instead, such as a RedisLimiter that many processes share; it stays yours to
+            close.
         max_connections: exchanges at once; further calls wait for their turn.
         headers: headers to add to every call.
         hooks: who hears of attempts, tokens and failures.
@@ -109,7 +111,7 @@ class TallyfyClient:
         config = self._config
         self._owner = True
         self._guard = LoopGuard()
-        self._limiter = Limiter(config.max_connections, config.clock, config.rate_limit)
+        self._limiter: Pace = config.limiter or Limiter(config.max_connections, config.clock, config.rate_limit)
         self._managers: WeakSet[TokenManager] = WeakSet()
         self._store = MemoryStore() if config.token_store is None else config.token_store
         self._transport = DeferredTransport(partial(_open_transport, config))
@@ -126,15 +128,7 @@ class TallyfyClient:
         TALLYFY_BASE_URL, _TOKEN_URL, _ORGANIZATION; TALLYFY_LOG=info logs retries and warnings, debug all attempts too.
         Raises ConfigurationError.
         """
-        if level := os.environ.get("TALLYFY_LOG"):
-            if level.lower() not in {"debug", "info"}:
-                msg = "TALLYFY_LOG must be debug or info"
-                raise ConfigurationError(msg)
-            configure_logging(level)
-        given: dict[str, Any] = {**environment(), **settings}
-        if level and level.lower() == "debug":
-            given["hooks"] = [*settings.get("hooks", ()), LoggingHooks()]
-        return cls(**given)
+        return cls(**logging_as_told({**environment(), **settings}))
 
     @classmethod
     def from_login(

@@ -21,10 +21,11 @@ from tallyfy_async.engine.policy import RetryPolicy
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.protocol.origin import checked_base, checked_url, is_insecure, origin_of
 from tallyfy_async.protocol.redaction import Secret
-from tallyfy_async.telemetry import Hooks
+from tallyfy_async.telemetry import Hooks, LoggingHooks, configure_logging
 from tallyfy_async.transport.clock import Clock, SystemClock
 from tallyfy_async.transport.exchange import Timeouts
 from tallyfy_async.transport.limiter import RateLimit
+from tallyfy_async.transport.pace import Pace
 
 if TYPE_CHECKING:
     import ssl
@@ -85,6 +86,7 @@ def _are_hooks(value: Any) -> bool:
 _ID = _be("the organization's id as text", lambda value: isinstance(value, str))
 _STORE = _be("a token store such as MemoryStore()", lambda value: hasattr(value, "load"))
 _RATE = _be("a RateLimit such as RateLimit(per_minute=600)", lambda value: isinstance(value, RateLimit))
+_PACE = _be("a limiter such as RedisLimiter(url)", lambda value: hasattr(value, "acquire"))
 _HEADERS = _be("a mapping of names to texts", lambda value: isinstance(value, Mapping), optional=False)
 _HOOKS = _be("a list of instances of Hooks", _are_hooks, optional=False)
 _PROXY = _be("a URL such as http://proxy.example:3128", lambda value: isinstance(value, str))
@@ -137,6 +139,7 @@ class ClientSettings(DerivedSettings, total=False):
     """All settings of a client but its ``auth``; see TallyfyClient."""
 
     rate_limit: RateLimit | None
+    limiter: Pace | None
     max_connections: int
     proxy: str | None
     ssl_context: ssl.SSLContext | None
@@ -175,6 +178,7 @@ class ClientConfig:
     deadline: float = field(default=120.0, converter=_to_deadline, validator=_positive)
     retry: RetryPolicy = field(default=RetryPolicy(), converter=_to_policy)
     rate_limit: RateLimit | None = field(default=None, validator=_RATE)
+    limiter: Pace | None = field(default=None, validator=_PACE)
     max_connections: int = field(default=20, validator=_whole)
     headers: Mapping[str, str] = field(factory=dict[str, str], validator=_HEADERS)
     hooks: Sequence[Hooks] = field(default=(), validator=_HOOKS)
@@ -202,6 +206,9 @@ class ClientConfig:
                 raise ConfigurationError(msg)
         if self.http_client is not None and (self.transport or self.proxy or self.ssl_context):
             msg = "http_client brings its own transport, proxy and TLS: give either it or those"
+            raise ConfigurationError(msg)
+        if self.limiter is not None and (self.rate_limit is not None or self.limiter.slots > self.max_connections):
+            msg = "limiter brings its own rate, so give no rate_limit, and max_connections of at least its slots"
             raise ConfigurationError(msg)
         if self.transport is not None and (self.proxy or self.ssl_context):
             msg = "transport brings its own proxy and TLS: give either it or those"
@@ -276,6 +283,24 @@ def environment() -> dict[str, Any]:
     names = {"base_url": "TALLYFY_BASE_URL", "token_url": "TALLYFY_TOKEN_URL", "organization": "TALLYFY_ORGANIZATION"}
     found = {name: value for name, variable in names.items() if (value := os.environ.get(variable))}
     return {"auth": _environment_auth(), **found}
+
+
+def logging_as_told(settings: dict[str, Any]) -> dict[str, Any]:
+    """Turn logging on as TALLYFY_LOG says; return the settings, at ``debug`` with hooks that log every attempt.
+
+    Raises ConfigurationError where the variable is neither ``debug`` nor ``info``.
+    """
+    level = os.environ.get("TALLYFY_LOG", "").lower()
+    if not level:
+        return settings
+    if level not in {"debug", "info"}:
+        msg = "TALLYFY_LOG must be debug or info"
+        raise ConfigurationError(msg)
+    configure_logging(level)
+    hooks = settings.get("hooks", ())
+    if level == "info" or not _are_hooks(hooks):  # what is no list of hooks, the config refuses
+        return settings
+    return {**settings, "hooks": [*hooks, LoggingHooks()]}
 
 
 def _environment_auth() -> Grant:

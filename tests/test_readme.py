@@ -4,12 +4,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx
 import pytest
 
 from tallyfy_async import testing
 from tallyfy_async.sandbox import Sandbox
+from tests.docs_rig import ROOT, blocks_of, reading
+from tests.webhooks import samples
 
-BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parent.parent / "README.md").read_text(), re.DOTALL)
+CUSTOMERS = "name,Reference number,Priority\nAda,A-1,High\nAlan,A-2,low\n"
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
 def block_with(text: str) -> str:
@@ -33,6 +38,7 @@ def test_every_block_is_run_here() -> None:
         "async def onboard",
         "async def keep_a_copy",
         "async def launch_all",
+        "SenderCheck(",
     ]
     assert sorted(block_with(text) for text in known) == sorted(BLOCKS)
 
@@ -124,7 +130,7 @@ async def test_the_bulk_example(
 ) -> None:
     launch_all = run_block("async def launch_all")["launch_all"]
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "customers.csv").write_text("name,Reference number,Priority\nAda,A-1,High\nAlan,A-2,low\n")
+    (tmp_path / "customers.csv").write_text(CUSTOMERS)
     sandbox = Sandbox()
     async with testing.connect(sandbox) as tallyfy:
         org = tallyfy.organization(sandbox.credentials.organization)
@@ -132,7 +138,33 @@ async def test_the_bulk_example(
         assert template is not None
         await launch_all(org, template.id)
     assert sandbox.world.launched == 2
-    assert "2" in capsys.readouterr().out
+    assert capsys.readouterr().out == "<Report of 2: 2 done, 0 refused, 0 unknown, 0 not run>\n"
     written = (tmp_path / "launched.csv").read_text().splitlines()
     assert len(written) == 3
     assert "A-2" in written[2]
+
+
+@pytest.mark.anyio
+async def test_the_webhook_example(capsys: pytest.CaptureFixture[str]) -> None:
+    names = run_block("SenderCheck(")
+    payload = samples.task(alias="review")
+    path, headers = "/a-long-random-word", {"X-Tallyfy-orgID": samples.ORGANIZATION}
+    async with (
+        names["dispatcher"].running(),
+        httpx.AsyncClient(transport=httpx.ASGITransport(names["receiver"]), base_url="http://here") as tallyfy,
+    ):
+        for _ in range(2):
+            assert (await tallyfy.post(path, json=payload, headers=headers)).status_code == 200
+        assert (await tallyfy.post("/another", json=payload, headers=headers)).status_code == 401
+    assert capsys.readouterr().out == f"reviewed: {payload['this_task']['title']}\n"
+
+
+@pytest.mark.once
+def test_the_commands_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (block,) = [block for block in blocks_of("../README.md") if "--from-csv" in block.code]
+    (tmp_path / "customers.csv").write_text(CUSTOMERS)
+    sandbox = Sandbox()
+    with sandbox.serve(), reading(monkeypatch, tmp_path, sandbox) as reader:
+        anyio.run(reader.do, block)
+    assert (tmp_path / "copy.db").exists()
+    assert sandbox.world.launched == 0

@@ -125,6 +125,16 @@ def remove_profile(directory: str | os.PathLike[str] | None = None) -> None:
         raise StoreError(msg) from error
 
 
+def has_profile(directory: str | os.PathLike[str] | None = None) -> bool:
+    """Return whether a login is kept, without creating the directory. Raises StoreError where nobody can tell."""
+    path = login_directory(directory) / _NAME
+    try:
+        return path.exists()
+    except OSError as error:
+        msg = f"could not look for {path}: {error.strerror or type(error).__name__}"
+        raise StoreError(msg) from error
+
+
 def load_profile(directory: str | os.PathLike[str] | None = None) -> Profile:
     """Return the profile of the last login.
 

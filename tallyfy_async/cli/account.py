@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from tallyfy_async.auth.profile import load_profile, login_directory, login_settings, remove_profile
+from tallyfy_async.auth.profile import has_profile, load_profile, login_directory, login_settings, remove_profile
 from tallyfy_async.auth.token import Token
 from tallyfy_async.cli.exits import NotLoggedInError
 from tallyfy_async.cli.screen import Columns
@@ -32,7 +32,7 @@ async def organizations(session: Session) -> None:
 
 async def whoami(session: Session) -> None:
     """Show user, organization and token."""
-    settings = session.settings()
+    settings = session.settings
     grant = settings["auth"].name
     async with session.connect() as tallyfy:
         token = await tallyfy.tokens.get()
@@ -100,7 +100,7 @@ async def logout(session: Session) -> None:
     that somebody else has goes on until it ends.
     """
     place = login_directory(session.options.directory)
-    if not (place / "profile.json").exists():
+    if not has_profile(place):
         msg = f"nobody is logged in in {place}"
         raise NotLoggedInError(msg)
     unforgotten = await _forget(str(place), session)

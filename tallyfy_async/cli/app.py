@@ -11,23 +11,15 @@ import typer
 from typer.main import get_command
 
 from tallyfy_async import __version__
-from tallyfy_async.cli import account, checklists, doctor, export, runs, tasks
-from tallyfy_async.cli.commands import command
-from tallyfy_async.cli.exits import MEANINGS
-from tallyfy_async.cli.screen import hush
+from tallyfy_async.cli import account, checklists, doctor, export, output, runs, tasks
+from tallyfy_async.cli.commands import command, fail
+from tallyfy_async.cli.exits import MEANINGS, ExitCode
+from tallyfy_async.cli.index import OWN
+from tallyfy_async.engine.report import Problem
 
 NAME = "tallyfy-async"
 _HELP: dict[str, Any] = {"context_settings": {"help_option_names": ["--help", "-h"]}}
 _AS_IS: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True}
-_HANDED = {
-    "login": ("tallyfy_async.cli.login", "Log in with a browser and keep the token."),
-    "operations": ("tallyfy_async.cli.operations", "List the API operations that the package performs."),
-    "sandbox": ("tallyfy_async.sandbox.__main__", "Serve a local Tallyfy."),
-    "demo": ("tallyfy_async.demo.command", "Read a whole organization through expiring tokens and faults."),
-    "endpoints": ("tallyfy_async.scan.command", "Find old endpoints and client mistakes in source trees."),
-}
-"""Commands that parse their own words, because they work without this extra."""
-
 app = typer.Typer(
     name=NAME,
     help="Tallyfy from the command line. --json prints results as JSON, and nothing else on standard output.",
@@ -72,8 +64,9 @@ def _assemble() -> None:
     command(app, "doctor")(doctor.doctor)
     command(app, "export")(export.export_organization)
     command(app, "launch", hidden=True)(runs.launch)
-    for name, (module, summary) in _HANDED.items():
-        app.command(name, help=summary, context_settings=_AS_IS, add_help_option=False)(_hand_over(module))
+    for name, one in OWN.items():
+        summary = f"{one.summary[0].upper()}{one.summary[1:]}."
+        app.command(name, help=summary, context_settings=_AS_IS, add_help_option=False)(_hand_over(one.module))
     checklists_group, runs_group, tasks_group = (
         _group("Templates: list."),
         _group("Processes: list, launch, archive."),
@@ -101,13 +94,18 @@ _assemble()
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
     try:
-        get_command(app)(args=None if arguments is None else list(arguments), prog_name=NAME)
+        status = get_command(app)(args=words, prog_name=NAME, standalone_mode=not as_json)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BrokenPipeError:
-        hush()
-    return 0
+    except typer.TyperException as error:  # usage, where it is told as JSON
+        return fail("", Problem(kind="UsageError", message=error.format_message()), ExitCode.USAGE, as_json=as_json)
+    except OSError as error:  # of what typer itself writes, such as the help
+        output.hush()
+        return fail(output.told_of_system(error), error, ExitCode.FAILED, as_json=as_json)
+    return int(status or 0)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,14 +12,16 @@ from typing import Annotated, Any, TypeAlias
 import anyio
 import typer
 
+from tallyfy_async.cli import output
 from tallyfy_async.cli.exits import ExitCode, NotLoggedInError, code_of
-from tallyfy_async.cli.screen import hush
 from tallyfy_async.cli.session import Options, Session
+from tallyfy_async.engine.report import Problem
 from tallyfy_async.errors import ConfigurationError, TallyfyError
-from tallyfy_async.telemetry import configure_logging
 
 Work: TypeAlias = Callable[..., Coroutine[Any, Any, ExitCode | None]]
 """A command: takes a Session and its own options; returns its exit status, None for OK."""
+
+_INTERRUPTED = Problem(kind="Interrupted", message="interrupted")
 
 
 def _option(name: str, metavar: str, told: str) -> Any:
@@ -85,19 +86,21 @@ def _made(work: Work) -> Callable[..., None]:
 
 def perform(work: Work, options: Options, given: Mapping[str, Any]) -> ExitCode:
     """Run a command to its end; tell what went wrong on standard error, and return the exit status."""
-    session = Session.of(options)
     try:
-        _log()
-        return anyio.run(partial(work, session, **given)) or ExitCode.OK
+        return anyio.run(partial(work, Session.of(options), **given)) or ExitCode.OK
     except KeyboardInterrupt:
-        session.screen.say("interrupted")
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        hush()
-        return ExitCode.OK
+        return fail("interrupted", _INTERRUPTED, ExitCode.INTERRUPTED, as_json=options.json)
     except TallyfyError as error:
-        session.screen.say(told(error))
-        return code_of(error)
+        return fail(told(error), error, code_of(error), as_json=options.json)
+    except OSError as error:
+        output.hush()  # what a full disk did not take from us would be complained of once more at the end
+        return fail(output.told_of_system(error), error, ExitCode.FAILED, as_json=options.json)
+
+
+def fail(message: str, problem: BaseException | Problem, status: ExitCode, *, as_json: bool) -> ExitCode:
+    """Tell why a command fails, as text or as JSON, and return what it ends with."""
+    output.complain(message, problem, status, as_json=as_json)
+    return status
 
 
 def told(error: TallyfyError) -> str:
@@ -106,11 +109,3 @@ def told(error: TallyfyError) -> str:
         str(error) if isinstance(error, ConfigurationError | NotLoggedInError) else f"{type(error).__name__}: {error}"
     )
     return "\n".join([words, *getattr(error, "__notes__", [])])
-
-
-def _log() -> None:
-    if level := os.environ.get("TALLYFY_LOG"):
-        if level.lower() not in {"debug", "info"}:
-            msg = "TALLYFY_LOG must be debug or info"
-            raise ConfigurationError(msg)
-        configure_logging(level)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Awaitable, Callable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, TypeAlias
@@ -20,7 +21,8 @@ from tallyfy_async.cli.session import Session
 from tallyfy_async.client import TallyfyClient
 from tallyfy_async.config import ClientConfig
 from tallyfy_async.engine.plan import RequestOptions, Response
-from tallyfy_async.errors import APIError, TallyfyError
+from tallyfy_async.errors import APIError, ConfigurationError, TallyfyError
+from tallyfy_async.protocol.origin import checked_base
 
 State: TypeAlias = Literal["ok", "failed", "skipped"]
 _PACKAGES = ("httpx", "anyio", "attrs", "cattrs", "tenacity", "typer", "rich", "trio", "cryptography", "keyring")
@@ -98,13 +100,22 @@ def versions() -> dict[str, str]:
 def _settings(found: Examination) -> dict[str, Any] | None:
     session = found.session
     try:
-        settings = session.settings()
+        settings = session.settings
     except TallyfyError as error:
         found.note("credentials", "failed", told(error))
         return None
     kind = settings["auth"].name
-    found.note("credentials", "ok", f"{kind}, from {session.source}, for {settings.get('base_url', session.base_url)}")
+    server = _shown(settings.get("base_url", session.base_url))
+    found.note("credentials", "ok", f"{kind}, from {session.source}, for {server}")
     return settings
+
+
+def _shown(base_url: str) -> str:
+    """Return an address as it is shown: one that is refused may carry a password."""
+    try:
+        return checked_base("base_url", base_url)
+    except ConfigurationError:
+        return "an address that cannot be used"
 
 
 async def _examine(found: Examination, settings: dict[str, Any], *, with_credentials: bool) -> None:
@@ -159,8 +170,9 @@ def _clock(found: Examination) -> None:
 def skew_of(date: str, now: float) -> float | None:
     """Return by how many seconds ``now`` is ahead of a Date header, None where that is no date."""
     try:
-        return now - parsedate_to_datetime(date).timestamp()
-    except ValueError:
+        told = parsedate_to_datetime(date)
+        return now - (told if told.tzinfo is not None else told.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None
 
 

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import anyio
-from anyio import to_thread
-from attrs import define, field, frozen
+from attrs import frozen
 
 from tallyfy_async.cli.exits import ExitCode
+from tallyfy_async.cli.journal import Journal
+from tallyfy_async.cli.output import complain
 from tallyfy_async.cli.screen import Screen
-from tallyfy_async.engine.bulk import CSVRow, Report, Row, State, read_csv, read_report, write_csv
+from tallyfy_async.engine.bulk import CONCURRENCY, CSVRow, Report, Row, State, read_csv
+from tallyfy_async.engine.tables import OURS
 from tallyfy_async.errors import ConfigurationError, KickoffError
 from tallyfy_async.models.forms import KickoffForm
 from tallyfy_async.models.processes import Run
 from tallyfy_async.organization import Organization
-from tallyfy_async.resources.launching import LaunchMany
+from tallyfy_async.resources.launching import OWN_COLUMNS, LaunchMany
 
-OWN_COLUMNS = frozenset({"key", "name", "summary", "owner_id", "parent_id", "tags", "folders"})
-"""Columns that are the run's; ``tallyfy_…`` are those of a report, and every other one is a kick-off field."""
-_OURS = "tallyfy_"
+T = TypeVar("T")
+_NO_FIELDS = frozenset({"key", *OWN_COLUMNS})
+"""Columns that are no field of the form; ``tallyfy_…`` are those of a report."""
 
 
 def check_heading(form: KickoffForm, columns: Sequence[str], path: Path) -> None:
@@ -30,7 +32,7 @@ def check_heading(form: KickoffForm, columns: Sequence[str], path: Path) -> None
     problems: dict[str, str] = {}
     found: dict[str, str] = {}
     for name in columns:
-        if name in OWN_COLUMNS or name.startswith(_OURS):
+        if name in _NO_FIELDS or name.startswith(OURS):
             continue
         try:
             known = form.field(name).id
@@ -57,21 +59,37 @@ def _absent(form: KickoffForm, found: Mapping[str, str]) -> list[str]:
 
 
 @frozen(kw_only=True)
+class Wanted:
+    """How rows are to be launched.
+
+    Attributes:
+        dry_run: only checked.
+        concurrency: so many at once.
+        skip_invalid: those that do not fit are left out.
+        retry_unknown: those that may have been launched are launched again.
+
+    """
+
+    dry_run: bool = False
+    concurrency: int = CONCURRENCY
+    skip_invalid: bool = False
+    retry_unknown: bool = False
+
+
+@frozen(kw_only=True)
 class CSVLaunch:
     """One run for every row of a file.
 
     Attributes:
         source: the file.
-        place: where the report is kept.
         rows: what the file holds.
-        earlier: the report of an earlier run of the same command, empty where there is none.
+        journal: the report, with what an earlier run of the same command left in it.
 
     """
 
     source: Path
-    place: Path
     rows: Sequence[CSVRow]
-    earlier: Report[Any]
+    journal: Journal
 
     @classmethod
     def of(cls, source: Path, place: Path | None) -> CSVLaunch:
@@ -81,62 +99,49 @@ class CSVLaunch:
         is none.
         """
         place = source.with_name(f"{source.name}.report.csv") if place is None else place
-        try:
-            rows = read_csv(source)
-            earlier: Report[Any] = read_report(place) if place.exists() else Report()
-        except OSError as error:
-            msg = f"{error.filename or source}: {error.strerror or error}"
-            raise ConfigurationError(msg) from None
+        rows = _read(source, read_csv)
+        journal = _read(place, partial(Journal.of, rows=rows))
         if not rows:
             msg = f"{source} holds no row below its heading"
             raise ConfigurationError(msg)
         if place.resolve() == source.resolve():
             msg = "the report would take the place of the file: name another one with --report"
             raise ConfigurationError(msg)
-        return cls(source=source, place=place, rows=rows, earlier=earlier)
+        return cls(source=source, rows=rows, journal=journal)
 
-    async def run(
-        self,
-        screen: Screen,
-        org: Organization,
-        checklist_id: str,
-        *,
-        dry_run: bool,
-        concurrency: int,
-        skip_invalid: bool,
-        retry_unknown: bool,
-    ) -> ExitCode:
-        """Launch what is left to launch and show what became of each row; ``dry_run`` only checks."""
+    async def run(self, screen: Screen, org: Organization, checklist_id: str, wanted: Wanted) -> ExitCode:
+        """Launch what is left to launch and show what became of each row; a dry run only checks."""
         form = await org.checklists.kickoff_form(checklist_id)
         check_heading(form, [*self.rows[0].cells], self.source)
-        before = {row.key: row.state for row in self.earlier}
+        journal, known = self.journal, self.journal.report
+        before = {row.key: row.state for row in known}
         if before:
-            screen.say(f"going on with {self.place}: {self.earlier.count(State.DONE)} of {len(before)} are done")
-        journal = _Journal(place=self.place, rows=self.rows, report=self.earlier)
-        with screen.progress("launched", len(self.rows)) as shown:
+            screen.say(f"going on with {journal.place}: {known.count(State.DONE)} of {len(before)} are done")
+        with screen.progress("launched", len(self.rows)) as shown, _closing(journal, screen) as problems:
             many = LaunchMany(
                 checklist_id=checklist_id,
                 form=form,
                 read=partial(org.checklists.kickoff_form, checklist_id),
-                launch=_pretend if dry_run else partial(journal.launch, org, checklist_id),
-                skip_invalid=skip_invalid or dry_run,
+                launch=_pretend if wanted.dry_run else partial(self._launch, org, checklist_id),
+                skip_invalid=wanted.skip_invalid or wanted.dry_run,
             )
-            bulk = many.bulk(
+            report = await many.bulk(
                 self.rows,
-                concurrency=concurrency,
-                on_progress=_unseen if dry_run else lambda _row, report: shown(report.count(State.DONE)),
-                resume=self.earlier,
-                retry_unknown=retry_unknown,
+                concurrency=wanted.concurrency,
+                on_progress=_unseen if wanted.dry_run else lambda _row, report: shown(report.count(State.DONE)),
+                resume=known,
+                retry_unknown=wanted.retry_unknown,
             )
-            try:
-                report = await bulk
-            except BaseException:
-                if journal.begun:
-                    journal.write()
-                raise
-        if not dry_run:
-            journal.write()
-        return self._show(screen, report, before if dry_run else None)
+        if journal.failure is not None and not journal.begun:
+            msg = f"nothing was launched: the report {journal.place} cannot be written: {journal.failure}"
+            raise ConfigurationError(msg)
+        code = self._show(screen, report, before if wanted.dry_run else None)
+        return ExitCode.FAILED if problems and code is ExitCode.OK else code
+
+    async def _launch(self, org: Organization, checklist_id: str, payload: Mapping[str, Any]) -> Run:
+        await self.journal.save()
+        fields: dict[str, Any] = {name: value for name, value in payload.items() if name != "checklist_id"}
+        return await org.runs.launch(checklist_id, **fields)
 
     def _show(self, screen: Screen, report: Report[Any], before: Mapping[str, State] | None) -> ExitCode:
         keys = dict.fromkeys([*(row.key for row in self.rows), *(row.key for row in report)])
@@ -144,7 +149,7 @@ class CSVLaunch:
         whole = {
             "dry_run": before is not None,
             "complete": report.complete,
-            "report": None if before is not None else str(self.place),
+            "report": None if before is not None else str(self.journal.place),
             "stopped": None if report.stopped is None else str(report.stopped),
             "rows": rows,
         }
@@ -154,9 +159,37 @@ class CSVLaunch:
             screen.table(["row", "state", "id", "problem"], ([*row.values()] for row in rows))
         if report.stopped is not None:
             screen.say(f"stopped: {report.stopped}")
+        if count := report.count(State.UNKNOWN):
+            screen.say(f"{count} may have been launched: look, and add --retry-unknown if they were not")
         if before is None:
-            screen.say(f"the report is in {self.place}")
+            screen.say(f"the report is in {self.journal.place}")
         return _code(report)
+
+
+def _read(path: Path, read: Callable[[Path], T]) -> T:
+    try:
+        return read(path)
+    except OSError as error:
+        msg = f"{error.filename or path}: {error.strerror or error}"
+        raise ConfigurationError(msg) from None
+    except ConfigurationError as error:
+        msg = f"{path}: {error}"
+        raise ConfigurationError(msg) from None
+
+
+@contextmanager
+def _closing(journal: Journal, screen: Screen) -> Generator[list[OSError], None, None]:
+    """Close a journal at the end, whatever happened; give the list of what it could not do."""
+    problems: list[OSError] = []
+    try:
+        yield problems
+    finally:
+        try:
+            journal.close()
+        except OSError as error:
+            problems.append(error)
+            told = f"{journal.place} was not put in order, its last lines are the newest: {error.strerror or error}"
+            complain(told, error, ExitCode.FAILED, as_json=screen.as_json)
 
 
 def _told(row: Row[Any], before: Mapping[str, State] | None) -> dict[str, str | None]:
@@ -182,42 +215,3 @@ async def _pretend(_payload: Mapping[str, Any]) -> Any:
 
 def _unseen(_row: Row[Any], _report: Report[Any]) -> None:
     return None
-
-
-@define(eq=False, kw_only=True)
-class _Journal:
-    """Keeps the report on disk ahead of what happens: a launch is written down as unknown before it is sent.
-
-    Whoever kills the process, no run is launched twice by going on. Writers that wait share the next write.
-    """
-
-    place: Path
-    rows: Sequence[CSVRow]
-    report: Report[Any]
-    begun: bool = field(default=False, init=False)
-    _asked: int = field(default=0, init=False)
-    _written: int = field(default=0, init=False)
-    _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
-
-    async def launch(self, org: Organization, checklist_id: str, payload: Mapping[str, Any]) -> Run:
-        await self._save()
-        fields: dict[str, Any] = {name: value for name, value in payload.items() if name != "checklist_id"}
-        return await org.runs.launch(checklist_id, **fields)
-
-    async def _save(self) -> None:
-        self.begun = True
-        self._asked += 1
-        mine = self._asked
-        async with self._turn:
-            if self._written < mine:
-                asked = self._asked
-                await to_thread.run_sync(self.write)
-                self._written = asked
-
-    def write(self) -> None:
-        """Write the report; raise ConfigurationError where it cannot be written."""
-        try:
-            write_csv(self.place, self.report, beside=self.rows)
-        except OSError as error:
-            msg = f"the report {self.place} cannot be written: {error.strerror or error}"
-            raise ConfigurationError(msg) from None

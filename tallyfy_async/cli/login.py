@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import getpass
+import json
 import math
 import os
 import sys
 import threading
+import unicodedata
 import warnings
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,8 +35,12 @@ from tallyfy_async.auth.profile import (
     save_profile,
 )
 from tallyfy_async.auth.stores import TokenStore
+from tallyfy_async.cli.exits import ExitCode, code_of
+from tallyfy_async.cli.line import Line
+from tallyfy_async.cli.output import complain, plain, say, written
 from tallyfy_async.client import TallyfyClient
 from tallyfy_async.config import BASE_URL
+from tallyfy_async.engine.report import Problem
 from tallyfy_async.errors import ConfigurationError, RedirectError, TallyfyError, TokenRequestError
 from tallyfy_async.models.identity import Organization
 from tallyfy_async.protocol.origin import checked_base, checked_url
@@ -43,17 +49,18 @@ from tallyfy_async.protocol.redaction import Secret
 _PROBE = "is anybody there?"
 _PLACES = {"keyring": "in your system's keyring", "file": "in an encrypted file"}
 _SECRET_AS_ARGUMENT = f"other users would see it in the list of processes: use --ask-secret, or set {SECRET_VARIABLE}"
+_UNPICKED = "logged in, but no organization was picked: log in again, or name one in your program"
 
 Browse = Callable[[str], Any]
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Line:
     """Build the command line."""
-    line = argparse.ArgumentParser(
+    line = Line(
         prog="python -m tallyfy_async login",
         description="Log in to Tallyfy with a browser, and keep the token for TallyfyClient.from_login().",
-        epilog="Exit status: 0 logged in; 1 not logged in: denied, too late, interrupted or refused; 2 usage, or a "
-        "package or key that is missing.",
+        epilog="Exit status: 0 logged in; 1 failed, or no organization was picked; 2 usage, or a package or key that "
+        "is missing; 3 not logged in: denied, too late or refused; 5 not reachable; 130 interrupted.",
         allow_abbrev=False,
     )
     env = os.environ.get
@@ -74,7 +81,9 @@ def parser() -> argparse.ArgumentParser:
     )
     server = line.add_argument_group("the server")
     server.add_argument(
-        "--base-url", default=env("TALLYFY_BASE_URL") or BASE_URL, help="of the API (default: %(default)s)"
+        "--base-url",
+        default=env("TALLYFY_BASE_URL") or BASE_URL,
+        help=f"of the API (default: the variable TALLYFY_BASE_URL, or {BASE_URL})",
     )
     server.add_argument("--token-url", default=env("TALLYFY_TOKEN_URL"), help="(default: BASE_URL/oauth/token)")
     server.add_argument("--authorize-url", default=AUTHORIZE_URL, help="(default: %(default)s)")
@@ -85,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     login.add_argument(
         "--store", choices=("file", "keyring"), default="keyring", help="for the token (default: keyring)"
     )
+    login.add_argument("--json", action="store_true", help="print the result as JSON, and errors too")
     login.add_argument("--directory", help="for the profile, and for tokens in files (default: your state directory)")
     return line
 
@@ -154,24 +164,27 @@ class Plan:
 
 def main(arguments: Sequence[str] | None = None, *, browse: Browse = webbrowser.open) -> int:
     """Log in; return the exit status. ``browse`` opens an address in the user's browser."""
-    options = parser().parse_args(arguments)
+    options = parser().parsed(arguments)
+    fail = partial(complain, as_json=options.json)
     try:
-        return _run(_plan(options, browse))
+        return _run(_plan(options, browse), as_json=options.json)
     except KeyboardInterrupt:
-        return _fail("interrupted", 1)
-    except TokenRequestError as error:  # before ConfigurationError: a refused client is both
-        return _fail(str(error), 1)
-    except ConfigurationError as error:
-        return _fail(str(error), 2)
-    except RedirectError as error:
-        return _fail(f"not logged in: {error}", 1)
+        status = ExitCode.INTERRUPTED
+        fail("interrupted", Problem(kind="Interrupted", message="interrupted"), status)
     except TallyfyError as error:
-        return _fail(f"not logged in: {type(error).__name__}: {error}", 1)
-
-
-def _fail(message: str, status: int) -> int:
-    sys.stderr.write(f"{message}\n")
+        status = code_of(error)
+        fail(_told(error), error, status)
     return status
+
+
+def _told(error: TallyfyError) -> str:
+    if isinstance(error, ConfigurationError | TokenRequestError):  # they tell what to do
+        return str(error)
+    return (
+        f"not logged in: {error}"
+        if isinstance(error, RedirectError)
+        else f"not logged in: {type(error).__name__}: {error}"
+    )
 
 
 def _plan(options: argparse.Namespace, browse: Browse) -> Plan:
@@ -212,16 +225,34 @@ def _client_secret(options: argparse.Namespace) -> Secret | None:
     return Secret(given) if given else None
 
 
-def _run(plan: Plan) -> int:
+def _run(plan: Plan, *, as_json: bool) -> int:
     """Log in, then ask which organization: outside of the event loop, so that Ctrl-C works at the prompt."""
-    landed = anyio.run(_log_in, plan)
+    with _standard_output_to_ourselves():
+        landed = anyio.run(_log_in, plan)
     organization = plan.organization or _choose(landed.organizations or [])
     profile = evolve(landed.profile, organization=organization)
     path = save_profile(profile, plan.directory)
     if organization is None and landed.organizations != []:
-        return _fail("logged in, but no organization was picked: log in again, or name one in your program", 1)
-    sys.stdout.write(_summary(plan, profile, path))
-    return 0
+        problem = Problem(kind="ConfigurationError", message=_UNPICKED)
+        complain(_UNPICKED, problem, ExitCode.FAILED, as_json=as_json)
+        return ExitCode.FAILED
+    whole = {"logged_in": True, "organization": organization, "base_url": profile.base_url, "profile": str(path)}
+    whole |= {"store": profile.store, "client_secret_needed": profile.confidential}
+    text = json.dumps(whole, indent=2) + "\n" if as_json else _summary(plan, profile, path)
+    return written(text, as_json=as_json)
+
+
+@contextlib.contextmanager
+def _standard_output_to_ourselves() -> Generator[None, None, None]:
+    """Let what a browser prints go to standard error, and let no browser hold a pipe of ours open while it runs."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # there is none, or it is a test's
+            if sys.stdout.fileno() == 1:
+                ours = os.dup(1)
+                stack.callback(os.close, ours)
+                os.dup2(2, 1)
+                stack.callback(os.dup2, ours, 1)
+        yield
 
 
 @frozen(kw_only=True)
@@ -253,7 +284,7 @@ async def _organizations(tallyfy: TallyfyClient) -> list[Organization] | None:
     try:
         return await tallyfy.organizations.list().collect()
     except TallyfyError as error:
-        sys.stderr.write(f"your organizations could not be listed: {error}\n")
+        say(f"your organizations could not be listed: {error}")
         return None
 
 
@@ -264,19 +295,18 @@ def _login_name(grant: AuthorizationCode | ImplicitToken) -> str:
 def _is_ours(request: AuthorizationRequest, redirect: Secret) -> bool:
     ours = request.recognizes(redirect)
     if not ours:
-        sys.stderr.write("refused an answer whose state is not the one of this login; still waiting\n")
+        say("refused an answer whose state is not the one of this login; still waiting")
     return ours
 
 
 def _send_to_browser(plan: Plan, url: str) -> None:
     if plan.browse is None:
-        sys.stderr.write(f"Open this address in a browser on this machine:\n{url}\n")
+        say(f"Open this address in a browser on this machine:\n{url}")
     else:
-        sys.stderr.write(f"Opening your browser. If nothing happens, open this address:\n{url}\n")
+        say(f"Opening your browser. If nothing happens, open this address:\n{url}")
         # A browser of the terminal runs until it is left, and nobody should have to wait for that.
         threading.Thread(target=_browse, args=(plan.browse, url), daemon=True).start()
-    sys.stderr.write(f"Waiting up to {plan.timeout:g} s for your answer there; Ctrl-C ends it.\n")
-    sys.stderr.flush()
+    say(f"Waiting up to {plan.timeout:g} s for your answer there; Ctrl-C ends it.")
 
 
 def _browse(browse: Browse, url: str) -> None:
@@ -288,26 +318,28 @@ def _choose(organizations: Sequence[Organization]) -> str | None:
     """Return the id of the only organization, or of the one that the user picks; None where none is picked."""
     if len(organizations) < 2:
         return organizations[0].id if organizations else None
-    rows = [f"  {number}  {_plain(one.name)} ({_plain(one.id)})\n" for number, one in enumerate(organizations, 1)]
-    sys.stderr.write(f"You belong to {len(organizations)} organizations:\n{''.join(rows)}")
+    rows = [f"  {number}  {plain(one.name)} ({plain(one.id)})" for number, one in enumerate(organizations, 1)]
+    say("\n".join([f"You belong to {len(organizations)} organizations:", *rows]))
+    places = {str(number): one.id for number, one in enumerate(organizations, 1)}
     while True:
         sys.stderr.write(f"Which one? [1-{len(organizations)}] ")
         sys.stderr.flush()
-        line = sys.stdin.readline()
+        line = sys.stdin.readline() if sys.stdin is not None else ""
         if not line:
             return None
-        if line.strip().isdecimal() and 1 <= int(line) <= len(organizations):
-            return organizations[int(line) - 1].id
+        if (found := places.get(_number(line))) is not None:
+            return found
 
 
-def _plain(text: str | None) -> str:
-    """Return a server's text without what a terminal would take for commands."""
-    return "".join(sign if sign.isprintable() else " " for sign in text or "")
+def _number(line: str) -> str:
+    """Return a number in the signs of any script as 1, 2, 3 would be written, other text as it is."""
+    text = line.strip()
+    return "".join(str(unicodedata.decimal(sign)) for sign in text).lstrip("0") if text.isdecimal() else text
 
 
 def _summary(plan: Plan, profile: Profile, path: Path) -> str:
     place = "" if plan.directory is None else repr(str(login_directory(plan.directory)))
-    organization = f", organization {_plain(profile.organization)}" if profile.organization else ""
+    organization = f", organization {plain(profile.organization)}" if profile.organization else ""
     needs = f"\nIt reads the client secret from {SECRET_VARIABLE}." if profile.confidential else ""
     keys = "\nIt reads the key of the token file from TALLYFY_TOKEN_KEYS." if profile.store == "file" else ""
     return (

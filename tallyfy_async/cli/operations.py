@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import json
-import os
-import sys
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
 import tallyfy_async
+from tallyfy_async.cli.line import Line
+from tallyfy_async.cli.output import written
 from tallyfy_async.client import TallyfyClient
 from tallyfy_async.protocol.operation import Operation
 from tallyfy_async.registry import operations
@@ -29,25 +28,20 @@ This page is generated: `python -m tallyfy_async operations --markdown`.
 
 def main(arguments: Sequence[str]) -> int:
     """Print the registry: one operation a line, as JSON, or as the page docs/api.md."""
-    line = argparse.ArgumentParser(
+    line = Line(
         prog="python -m tallyfy_async operations", description="List the API operations that the package performs."
     )
     form = line.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as a JSON array of objects")
     form.add_argument("--markdown", action="store_true", help="as a page of tables, with what each call does")
-    chosen = line.parse_args(arguments)
+    chosen = line.parsed(arguments)
     if chosen.json:
         text = json.dumps([_row(one) for one in operations()], indent=2)
     elif chosen.markdown:
         text = page(operations())
     else:
         text = "\n".join(f"{one.id:<34} {one.method:<7} {one.path:<82} {one.call}" for one in operations())
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return written(text + "\n", as_json=chosen.json)
 
 
 def _row(operation: Operation) -> dict[str, object]:

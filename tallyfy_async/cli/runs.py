@@ -10,9 +10,10 @@ import typer
 
 from tallyfy_async.cli.checklists import Limit
 from tallyfy_async.cli.exits import ExitCode
-from tallyfy_async.cli.launches import CSVLaunch
+from tallyfy_async.cli.launches import CSVLaunch, Wanted
 from tallyfy_async.cli.screen import Columns
 from tallyfy_async.cli.session import Session
+from tallyfy_async.engine.bulk import CONCURRENCY
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.models.filters import RunFilters
 
@@ -56,6 +57,9 @@ async def list_runs(
 
 async def archive(session: Session, run_ids: Annotated[list[str], typer.Argument(metavar="RUN_ID...")]) -> None:
     """Archive runs, one after the other; the first that is refused ends it."""
+    if odd := [one for one in run_ids if not any(map(str.isalnum, one))]:  # before the first one is archived
+        msg = f"{odd[0]!r} is no id of a run"
+        raise ConfigurationError(msg)
     done: list[str] = []
     async with session.connect() as tallyfy:
         org = await session.organization(tallyfy)
@@ -82,7 +86,9 @@ async def launch(
         Path | None,
         typer.Option("--report", metavar="FILE", help="What became of each row (default: FILE.report.csv)."),
     ] = None,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=50, help="Launches at once.")] = 10,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", min=1, max=50, help=f"Launches at once (default: {CONCURRENCY}).")
+    ] = None,
     skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Launch the rows that fit.")] = False,
     retry_unknown: Annotated[
         bool, typer.Option("--retry-unknown", help="Launch rows again that may have been launched.")
@@ -94,7 +100,8 @@ async def launch(
     folders and key. What became of each row is written to a report; the same command again goes on with what is left.
     """
     if from_csv is None:
-        _refuse("--from-csv", {"--report": report, "--skip-invalid": skip_invalid, "--retry-unknown": retry_unknown})
+        only = {"--report": report, "--concurrency": concurrency, "--skip-invalid": skip_invalid}
+        _refuse("--from-csv", {**only, "--retry-unknown": retry_unknown})
         return await _launch_one(session, checklist_id, name, _answers(fields or []), dry_run=dry_run)
     if name is not None or fields:
         msg = "--name and --field do not go with --from-csv: they are columns there"
@@ -102,15 +109,13 @@ async def launch(
     many = CSVLaunch.of(from_csv, report)
     async with session.connect() as tallyfy:
         org = await session.organization(tallyfy)
-        return await many.run(
-            session.screen,
-            org,
-            checklist_id,
+        wanted = Wanted(
             dry_run=dry_run,
-            concurrency=concurrency,
+            concurrency=concurrency or CONCURRENCY,
             skip_invalid=skip_invalid,
             retry_unknown=retry_unknown,
         )
+        return await many.run(session.screen, org, checklist_id, wanted)
 
 
 def _refuse(other: str, given: dict[str, Any]) -> None:

@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
-from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, TypeAlias
 
 from attrs import frozen
-from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
+from tallyfy_async.cli import output
+from tallyfy_async.cli.output import plain
+from tallyfy_async.cli.table import GAP, fitting, lines
 from tallyfy_async.models.base import Model
 
 Columns: TypeAlias = Sequence[tuple[str, str]]
 """Headings, and the attribute of an item that stands below each, such as ``progress.percent``."""
-_ANY_WIDTH = 2**15
-
-
-def plain(value: object) -> str:
-    """Return a value as one line of text without what a terminal would take for commands."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    text = moment(value) if isinstance(value, datetime) else str(value)
-    return "".join(sign if sign.isprintable() else " " for sign in text)
-
-
-def moment(value: datetime) -> str:
-    """Return a moment in UTC, to the minute."""
-    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def _cell(item: Any, path: str) -> Any:
@@ -59,7 +41,7 @@ class Screen:
     def items(self, items: Sequence[Model], columns: Columns) -> None:
         """Show a list: a table with these columns, or an array of the API's own objects."""
         if self.as_json:
-            self.json([item.to_dict() for item in items])
+            output.out_json([item.to_dict() for item in items])
         else:
             self.table([name for name, _ in columns], ([_cell(item, path) for _, path in columns] for item in items))
 
@@ -67,38 +49,30 @@ class Screen:
         """Show one thing: a line for each of its columns, or the API's own object."""
         self.facts(item.to_dict(), [(name, _cell(item, path)) for name, path in columns])
 
-    def facts(self, whole: object, lines: Iterable[tuple[str, object]]) -> None:
+    def facts(self, whole: object, facts: Iterable[tuple[str, object]]) -> None:
         """Show names with their values, a line each, or ``whole`` as JSON."""
         if self.as_json:
-            self.json(whole)
+            output.out_json(whole)
             return
-        grid = Table.grid(padding=(0, 2))
-        for name, value in lines:
-            grid.add_row(Text(name, style="bold"), Text(plain(value), overflow="fold"))
-        self._render(grid)
+        paper, rows = _Paper.now(), [(name, plain(value)) for name, value in facts]
+        shown = lines(rows, fitting(rows, paper.width), paper.console)
+        paper.write((paper.bold(name), value) for name, value in shown)
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Show a table."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for heading in headings:
-            table.add_column(heading, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(plain(cell)) for cell in row))
-        self._render(table)
+        paper, body = _Paper.now(), [[plain(cell) for cell in row] for row in rows]
+        widths = fitting([headings, *body], paper.width)
+        head = ([paper.bold(cell) for cell in line] for line in lines([headings], widths, paper.console))
+        paper.write(chain(head, [[paper.rule(widths)]], lines(body, widths, paper.console)))
 
     def json(self, whole: object) -> None:
         """Write a JSON text to standard output."""
-        self.out(json.dumps(whole, indent=2) + "\n")
-
-    def out(self, text: str) -> None:
-        """Write to standard output."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        output.out_json(whole)
 
     def say(self, text: str) -> None:
-        """Write a message to standard error."""
-        sys.stderr.write("".join(f"{plain(line)}\n" for line in text.splitlines()))
-        sys.stderr.flush()
+        """Write a message to standard error, but for those who asked for JSON: the result says it all."""
+        if not self.as_json:
+            output.say(text)
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int) -> Generator[Callable[[int], None], None, None]:
@@ -114,15 +88,29 @@ class Screen:
             task = bars.add_task(what, total=total)
             yield lambda done: bars.update(task, completed=done)
 
-    def _render(self, shown: RenderableType) -> None:
-        # A pipe has no width: nothing is folded there. What is rendered goes out in one piece, through one door.
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else _ANY_WIDTH)
-        with console.capture() as captured:
-            console.print(shown)
-        self.out("".join(f"{line.rstrip()}\n" for line in captured.get().strip("\n").splitlines()))
 
+@frozen
+class _Paper:
+    """What a table is written on: a terminal of some width, or a pipe, in which nothing is folded."""
 
-def hush() -> None:
-    """Let what is still to be written to a closed pipe go nowhere, so that the end of the process is silent."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    console: Console
+    width: int | None
+
+    @classmethod
+    def now(cls) -> _Paper:
+        console = Console()
+        return cls(console, console.width if sys.stdout is not None and sys.stdout.isatty() else None)
+
+    def bold(self, text: str) -> str:
+        """Return a text as it is made bold here."""
+        plain_one = not self.console.is_terminal or self.console.is_dumb_terminal or self.console.legacy_windows
+        return text if plain_one else f"\x1b[1m{text}\x1b[0m"
+
+    def rule(self, widths: Sequence[int]) -> str:
+        """Return the line below the headings."""
+        sign = "─" if output.encodable("─", sys.stdout) else "-"
+        return GAP.join(sign * width for width in widths)
+
+    def write(self, shown: Iterable[Sequence[str]]) -> None:
+        """Write lines, in one piece and through one door."""
+        output.out("".join(f"{GAP.join(cells).rstrip()}\n" for cells in shown))

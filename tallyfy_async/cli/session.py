@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
-from tallyfy_async.auth.profile import load_profile, login_directory, login_settings
+from tallyfy_async.auth.profile import has_profile, load_profile, login_directory, login_settings
 from tallyfy_async.cli.exits import NotLoggedInError
-from tallyfy_async.cli.screen import Screen, plain
+from tallyfy_async.cli.output import plain
+from tallyfy_async.cli.screen import Screen
 from tallyfy_async.client import TallyfyClient
-from tallyfy_async.config import BASE_URL, environment
+from tallyfy_async.config import BASE_URL, environment, logging_as_told
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.models.identity import Organization as OrganizationModel
 from tallyfy_async.organization import Organization
@@ -75,31 +77,27 @@ class Session:
         """
         if self.options.directory is not None:
             return True
-        return not any(map(os.environ.get, _USERS)) and self._has_login
-
-    @property
-    def _has_login(self) -> bool:
-        place = login_directory(self.options.directory)
-        return (place / "profile.json").exists()
+        return not any(map(os.environ.get, _USERS)) and has_profile()
 
     @property
     def source(self) -> str:
         """Where the credentials come from, in words."""
         return f"the login in {login_directory(self.options.directory)}" if self.is_kept else "the environment"
 
+    @cached_property
     def settings(self) -> dict[str, Any]:
-        """Return the settings of the client.
+        """The settings of the client, looked up once.
 
         Raises NotLoggedInError where there are no credentials, ConfigurationError and StoreError where something is
         wrong with them.
         """
         found = self._kept() if self.is_kept else self._from_environment()
         chosen = self.options.organization or os.environ.get("TALLYFY_ORGANIZATION") or found.get("organization")
-        return {**found, "organization": chosen, "clock": self.clock}
+        return logging_as_told({**found, "organization": chosen, "clock": self.clock})
 
     def _kept(self) -> dict[str, Any]:
         place = login_directory(self.options.directory)
-        if not self._has_login:
+        if not has_profile(place):
             msg = f"nobody is logged in in {place}: {_REMEDY}"
             raise NotLoggedInError(msg)
         theirs, ours = load_profile(place).base_url, self.options.base_url
@@ -116,9 +114,9 @@ class Session:
         given = {} if self.options.base_url is None else {"base_url": self.options.base_url}
         return {**environment(), **given}
 
-    def connect(self, **more: Any) -> TallyfyClient:
-        """Return a client, to be closed by whoever asks; raise what :meth:`settings` raises."""
-        return TallyfyClient(**{**self.settings(), **more})
+    def connect(self) -> TallyfyClient:
+        """Return a client, to be closed by whoever asks; raise what :attr:`settings` raises."""
+        return TallyfyClient(**self.settings)
 
     @property
     def base_url(self) -> str:
@@ -130,7 +128,7 @@ class Session:
 
         Raises ConfigurationError where the user has several and named none.
         """
-        chosen: str | None = self.settings()["organization"]
+        chosen: str | None = self.settings["organization"]
         return tallyfy.organization(chosen or _only(await tallyfy.organizations.list().collect()))
 
 

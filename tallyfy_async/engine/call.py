@@ -17,7 +17,7 @@ from attrs import define, evolve, field, frozen
 from tallyfy_async.auth.manager import TokenManager
 from tallyfy_async.auth.token import Token
 from tallyfy_async.engine.opened import Opened
-from tallyfy_async.engine.pacing import clear, hold_back, learn
+from tallyfy_async.engine.pacing import clear, hold_back, learn, whose
 from tallyfy_async.engine.plan import Call, Response
 from tallyfy_async.engine.policy import RetryPolicy
 from tallyfy_async.errors import (
@@ -253,7 +253,7 @@ class _Flight:
         engine, call = self.engine, self.call
         while True:
             clear(engine.limiter, call, engine.tokens, self, claim=False)  # it needs no slot and no turn to know
-            await engine.limiter.acquire()
+            await engine.limiter.acquire(whose(engine.tokens), call.organization)
             try:
                 current = None if engine.tokens is None else (engine.tokens.peek() or token)
                 if engine.tokens is None or current is not None:

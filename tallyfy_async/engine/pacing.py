@@ -19,7 +19,7 @@ def clear(pace: Pace, call: Call, tokens: TokenManager | None, caller: object, *
     if pace.caps.idle:
         return
     try:
-        pace.caps.check(call.operation.id, call.organization, _whose(tokens), caller, claim=claim)
+        pace.caps.check(call.operation.id, call.organization, whose(tokens), caller, claim=claim)
     except RateLimitError as error:
         error.method, error.path = call.operation.method, call.operation.path
         raise
@@ -39,9 +39,9 @@ def learn(pace: Pace, call: Call, tokens: TokenManager | None, reply: Reply, beg
         pace.succeeded(operation.id if typical else None, began, reply.elapsed)
         pace.caps.landed(operation.id, call.organization, began)
     if not pace.caps.idle:
-        pace.caps.passed(_whose(tokens), began)
+        pace.caps.passed(whose(tokens), began)
     if (count := remaining(reply.headers)) is not None:
-        pace.remain(count, began, _whose(tokens))
+        pace.remain(count, began, whose(tokens))
 
 
 def hold_back(  # noqa: PLR0917 - all that decides
@@ -64,14 +64,14 @@ def hold_back(  # noqa: PLR0917 - all that decides
         return
     pace.refused(began)
     if (count := remaining(reply.headers)) is not None:
-        pace.remain(count, began, _whose(tokens))
+        pace.remain(count, began, whose(tokens))
     seconds = policy.backoff(attempt) if error.retry_after is None else error.retry_after
     if seconds <= policy.retry_after_cap:
-        pace.pause(seconds)
+        pace.pause(seconds, whose(tokens))
     else:
-        pace.caps.told_to_wait(error, _whose(tokens))
+        pace.caps.told_to_wait(error, whose(tokens))
 
 
-def _whose(tokens: TokenManager | None) -> str | None:
+def whose(tokens: TokenManager | None) -> str | None:
     """Return what tells users apart: the server's limits are those of one."""
     return None if tokens is None else tokens.key

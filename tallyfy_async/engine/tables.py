@@ -6,7 +6,9 @@ The files are read and written whole, in the calling thread; for a few thousand 
 from __future__ import annotations
 
 import csv
+import io
 import os
+import re
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -53,21 +55,25 @@ def read_csv(path: PathLike, *, encoding: str = _UTF8, delimiter: str | None = N
     a file without heading, with a column that is named twice or not at all, with a line longer than the heading, or
     in another encoding; OSError where it cannot be read.
     """
+    return _read(Path(path).read_bytes(), encoding, delimiter)
+
+
+def _read(data: bytes, encoding: str, delimiter: str | None, *, to_the_end: bool = False) -> list[CSVRow]:
     try:
-        with Path(path).open(encoding=encoding, newline="") as file:
-            return list(_rows(file, delimiter))
+        return list(_rows(io.StringIO(data.decode(encoding), newline=""), delimiter, to_the_end=to_the_end))
     except (UnicodeError, csv.Error) as error:
         msg = f"this is no CSV file in {encoding}: {type(error).__name__}"
         raise ConfigurationError(msg) from None
 
 
-def _rows(file: TextIO, delimiter: str | None) -> Iterator[CSVRow]:
+def _rows(file: TextIO, delimiter: str | None, *, to_the_end: bool) -> Iterator[CSVRow]:
+    """Give the lines below the heading; ``to_the_end`` refuses a last one with fewer cells than that."""
     heading = file.readline()
     file.seek(0)
     reader = csv.reader(file, delimiter=delimiter or _delimiter(heading), strict=True)
     columns = [name.strip() for name in next(reader, list[str]())]
     _check_columns(columns)
-    number = 0
+    number, line = 0, columns
     for line in reader:
         if not any(cell.strip() for cell in line):
             continue
@@ -77,10 +83,14 @@ def _rows(file: TextIO, delimiter: str | None) -> Iterator[CSVRow]:
             raise ConfigurationError(msg)
         cells = [*line[: len(columns)], *[""] * (len(columns) - len(line))]
         yield CSVRow(number=number, cells=dict(zip(columns, cells, strict=True)))
+    if to_the_end and len(line) < len(columns):
+        msg = "the last line is cut off"
+        raise ConfigurationError(msg)
 
 
 def _delimiter(heading: str) -> str:
-    return max(_DELIMITERS, key=heading.count)
+    """Return what separates the names of a heading; what stands in quotes is part of a name."""
+    return max(_DELIMITERS, key=re.sub(r'"[^"]*("|$)', "", heading).count)
 
 
 def _check_columns(columns: list[str]) -> None:
@@ -99,20 +109,37 @@ def write_csv(path: PathLike, report: Report[Any], beside: Iterable[CSVRow] = ()
     there whole or not at all. Raises OSError where it cannot be written.
     """
     given = {row.key: row for row in beside}
-    columns = dict.fromkeys(name for row in given.values() for name in row.cells)
-    theirs = [name for name in columns if not name.startswith(OURS)]
+    theirs = columns_beside(given.values())
     keys = [*given, *(row.key for row in report if row.key not in given)]
     with _replacing(Path(path)) as file:
         writer = csv.writer(file, delimiter=delimiter)
         writer.writerow([*theirs, *(OURS + name for name in _COLUMNS)])
         for key in keys:
             cells: Mapping[str, str] = given[key].cells if key in given else {}
-            writer.writerow([*(cells.get(name, "") for name in theirs), *_told(key, report.get(key))])
+            writer.writerow([*(cells.get(name, "") for name in theirs), *_told(report.get(key) or Row(key=key))])
 
 
-def _told(key: str, row: Row[Any] | None) -> list[str]:
-    row = row or Row(key=key)
-    return [key, row.state.value, row.reference or "", row.mark or "", str(row.problem or "")]
+def columns_beside(rows: Iterable[CSVRow]) -> list[str]:
+    """Return the columns that :func:`write_csv` puts beside those of a report."""
+    return [name for name in dict.fromkeys(name for row in rows for name in row.cells) if not name.startswith(OURS)]
+
+
+def update_lines(rows: Iterable[Row[Any]], columns: int) -> bytes:
+    """Return lines that bring a written report up to date where they are appended to its file.
+
+    ``columns`` is how many stand beside those of the report. The last line of a key is the one that counts. Of a
+    problem only the kind is told, so that a line is one of the file too.
+    """
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    for row in rows:
+        *cells, _ = _told(row)
+        writer.writerow([*[""] * columns, *cells, row.problem.kind if row.problem else ""])
+    return file.getvalue().encode()
+
+
+def _told(row: Row[Any]) -> list[str]:
+    return [row.key, row.state.value, row.reference or "", row.mark or "", str(row.problem or "")]
 
 
 @contextmanager
@@ -133,9 +160,20 @@ def _replacing(path: Path) -> Generator[TextIO, None, None]:
 def read_report(path: PathLike, *, encoding: str = _UTF8, delimiter: str | None = None) -> Report[Any]:
     """Return the report that :func:`write_csv` wrote, without the results, which such a file does not hold.
 
-    Raises ConfigurationError for a file that is no such report.
+    Lines that were appended later count for those above them; a last one that was cut off is passed over. Raises
+    ConfigurationError for a file that is no such report, OSError where it cannot be read.
     """
-    rows = read_csv(path, encoding=encoding, delimiter=delimiter)
+    data = Path(path).read_bytes()
+    head, end, cut_off = data.rpartition(b"\n")
+    try:
+        return _report(_read(data, encoding, delimiter, to_the_end=bool(cut_off)))
+    except ConfigurationError:
+        if not cut_off:
+            raise
+        return _report(_read(head + end, encoding, delimiter))
+
+
+def _report(rows: Iterable[CSVRow]) -> Report[Any]:
     return Report[Any].of(_read_row(row.cells) for row in rows)
 
 

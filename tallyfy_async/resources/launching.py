@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mappin
 from functools import partial
 from typing import Any, TypeAlias, TypeGuard
 
+from anyio.lowlevel import checkpoint
 from attrs import define, field, frozen
 
 from tallyfy_async.engine.bulk import NO_USE, Bulk, Job, Report, State, Told, plan
@@ -30,9 +31,11 @@ LaunchRows: TypeAlias = Iterable[Mapping[str, Any] | CSVRow] | AsyncIterable[Map
 
 # All rows carry one credential: where it is dead, none can succeed.
 _STOP_ON = (*NO_USE, AuthenticationError, InsufficientScopeError, InvalidClientError, ReauthenticationRequiredError)
-_COLUMNS = ("name", "summary", "owner_id", "parent_id", "tags", "folders")
+OWN_COLUMNS = ("name", "summary", "owner_id", "parent_id", "tags", "folders")
+"""Columns of a CSV file that are the run's; every other one is a kick-off field."""
 _LISTS = frozenset({"tags", "folders"})
 _MOST_TOLD = 10
+_BREATH = 100
 
 
 @frozen(kw_only=True)
@@ -88,6 +91,8 @@ class LaunchMany:
         form = self.form or await self.read()
         checked = _Checked()
         for number, row in enumerate(given, 1):
+            if number % _BREATH == 0:  # a check of many rows must not keep others, or a cancellation, waiting
+                await checkpoint()
             key, cells = str(number), row
             try:
                 key, cells = _opened(row, number, form)
@@ -165,8 +170,8 @@ def _opened(row: Any, number: int, form: KickoffForm) -> tuple[str, dict[str, An
 
 def _of_cells(cells: Mapping[str, str], form: KickoffForm) -> dict[str, Any]:
     given = {name: text for name, text in cells.items() if text.strip() and not name.startswith(OURS) and name != "key"}
-    kickoff = form.parse({name: text for name, text in given.items() if name not in _COLUMNS})
-    return {"kickoff": kickoff, **{name: _own(name, given[name]) for name in _COLUMNS if name in given}}
+    kickoff = form.parse({name: text for name, text in given.items() if name not in OWN_COLUMNS})
+    return {"kickoff": kickoff, **{name: _own(name, given[name]) for name in OWN_COLUMNS if name in given}}
 
 
 def _own(name: str, text: str) -> Any:

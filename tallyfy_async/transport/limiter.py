@@ -113,8 +113,8 @@ class Limiter:
             msg = "max_connections must be at least 1"
             raise ConfigurationError(msg)
 
-    async def acquire(self) -> None:
-        """Wait for a slot, the end of a pause and the turn that the rate cap gives."""
+    async def acquire(self, whose: str | None = None, organization: str | None = None) -> None:  # noqa: ARG002
+        """Wait for a slot, the end of a pause and the turn that the rate cap gives; see Pace."""
         if self._taken < self._most:  # then nobody waits: a free slot goes to them at once
             await checkpoint_if_cancelled()
             self._taken += 1
@@ -153,8 +153,8 @@ class Limiter:
         elif self._waiters:
             self._hand_over()
 
-    def pause(self, seconds: float) -> None:
-        """Hold back every exchange that has not begun for ``seconds`` from now; a longer pause stays.
+    def pause(self, seconds: float, whose: str | None = None) -> None:  # noqa: ARG002
+        """Hold back every exchange that has not begun for ``seconds`` from now, whoever's; a longer pause stays.
 
         The turns of those who have not begun are theirs again to take, so that the rate cap holds after the pause too.
         """

@@ -30,8 +30,11 @@ class Pace(Protocol):
         """How many exchanges may run at once now, between 1 and ``slots``."""
         ...
 
-    async def acquire(self) -> None:
-        """Wait, first come, first served, until an exchange may begin; cancelled, it leaves nothing taken."""
+    async def acquire(self, whose: str | None = None, organization: str | None = None) -> None:
+        """Wait, first come, first served, until an exchange may begin; cancelled, it leaves nothing taken.
+
+        ``whose`` tells users apart, by whatever name; ``organization`` is the id of the one that the exchange is for.
+        """
         ...
 
     def park(self) -> None:
@@ -45,8 +48,11 @@ class Pace(Protocol):
         """End an exchange that ``acquire`` let begin, or one that was parked since."""
         ...
 
-    def pause(self, seconds: float) -> None:
-        """Hold back every exchange that has not begun for ``seconds`` from now; a longer pause stays."""
+    def pause(self, seconds: float, whose: str | None = None) -> None:
+        """Hold back every exchange that has not begun for ``seconds`` from now; a longer pause stays.
+
+        It was asked of the user ``whose``; where users are not told apart, it holds all of them.
+        """
         ...
 
     def succeeded(self, key: str | None, began: float, latency: float) -> None:

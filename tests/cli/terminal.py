@@ -28,6 +28,12 @@ class Said:
         assert self.out.endswith("\n")
         return json.loads(self.out)
 
+    @property
+    def error(self) -> Any:
+        """Return what standard error tells: one line of JSON, which is a failure."""
+        (line,) = self.err.splitlines()
+        return json.loads(line)["error"]
+
 
 Terminal: TypeAlias = Callable[..., Said]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -102,9 +104,11 @@ def test_usage_errors_have_status_2_and_leave_standard_output_alone(words: list[
 
 
 def test_nobody_is_logged_in(tallyfy: Terminal) -> None:
-    said = tallyfy("runs", "list", "--json")
+    said = tallyfy("runs", "list")
     assert (said.status, said.out) == (3, "")
     assert said.err == "not logged in: run `tallyfy-async login`, or set TALLYFY_ACCESS_TOKEN\n"
+    said = tallyfy("runs", "list", "--json")
+    assert (said.status, said.out, said.error["kind"]) == (3, "", "NotLoggedInError")
 
 
 API: dict[str, Any] = {"status": 400, "method": "GET", "path": "/x"}
@@ -159,9 +163,11 @@ def test_what_the_server_answers_decides_the_exit_status(
     operation = "archive_run" if "archive" in words else "list_runs"
     user.faults.add(Fault(operation=operation, times=None, **fault))
     said = tallyfy(*(run if word == "RUN" else word for word in words), "--json")
-    assert said.status == status
-    assert said.err.strip()
-    assert "Traceback" not in said.err
+    assert (said.status, said.error["exit_status"]) == (status, status)
+    assert said.error["status"] == (fault["status"] if fault["status"] in {403, 503} else None)
+    text = tallyfy(*(run if word == "RUN" else word for word in words))
+    assert text.status == status or "archive" in words
+    assert said.error["kind"] in text.err or "archive" in words
 
 
 def test_a_server_that_is_not_there_has_status_5(tallyfy: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +224,8 @@ def test_ctrl_c_ends_cleanly_with_130(user: Sandbox) -> None:
             out, err = process.communicate(timeout=30)
         finally:
             process.kill()
-    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+    assert (process.returncode, out) == (130, "")
+    assert json.loads(err)["error"]["kind"] == "Interrupted"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -229,10 +236,59 @@ def test_the_completion_script(shell: str) -> None:
     assert "_TALLYFY_ASYNC_COMPLETE" in done.stdout
 
 
-def test_words_are_completed() -> None:
-    asked = {"_TALLYFY_ASYNC_COMPLETE": "complete_bash", "COMP_WORDS": "tallyfy-async runs l", "COMP_CWORD": "2"}
-    done = real(env={**os.environ, **asked})
-    assert done.stdout.split() == ["list", "launch"]
+_ASKED = {
+    "bash": lambda line: {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)},
+    "zsh": lambda line: {"_TYPER_COMPLETE_ARGS": line},
+    "fish": lambda line: {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+}
+
+
+@pytest.mark.parametrize("shell", [*_ASKED])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("tallyfy-async runs l", ["list", "launch"]),
+        ("tallyfy-async who", ["whoami"]),
+        ("tallyfy-async tasks complete --ap", ["--approve"]),
+        ("tallyfy-async processes launch --from", ["--from-csv"]),
+    ],
+)
+def test_each_shell_is_told_how_a_line_goes_on(
+    shell: str, line: str, words: list[str], tallyfy: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_TALLYFY_ASYNC_COMPLETE", f"complete_{shell}")
+    for name, value in _ASKED[shell](line).items():
+        monkeypatch.setenv(name, value)
+    said = tallyfy()
+    assert (said.status, said.err) == (0, "")
+    if shell == "zsh":
+        assert re.findall(r'"([^"]+)":"', said.out) == words
+    else:
+        assert [one.split("\t")[0] for one in said.out.splitlines()] == words
+
+
+@pytest.mark.once
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_completes_with_the_script_that_it_is_given(tmp_path: Path) -> None:
+    launcher = tmp_path / "tallyfy-async"
+    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tallyfy_async "$@"\n')
+    launcher.chmod(0o700)
+    script = """
+    source <(_TALLYFY_ASYNC_COMPLETE=source_bash tallyfy-async)
+    complete -p tallyfy-async
+    COMP_WORDS=(tallyfy-async templates l) COMP_CWORD=2
+    _tallyfy_async_completion tallyfy-async
+    echo "${COMPREPLY[@]}"
+    """
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "complete -o default -F _tallyfy_async_completion tallyfy-async",
+        "list",
+    ]
 
 
 def test_an_organization_is_exported(tallyfy: Terminal, user: Sandbox, tmp_path: Path) -> None:

@@ -149,4 +149,16 @@ def test_the_skew_is_told_with_its_sign() -> None:
     date = formatdate(1_000_000, usegmt=True)
     assert skew_of(date, 1_000_040) == 40
     assert skew_of(date, 999_900) == -100
+    assert skew_of(date.replace("GMT", "-0000"), 1_000_040) == 40
     assert skew_of("yesterday", 0) is None
+    assert skew_of("Mon, 01 Jan 2026 00:00:00 +99999999999999", 0) is None
+
+
+def test_a_password_in_an_address_is_not_shown(
+    tallyfy: Terminal, user: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TALLYFY_BASE_URL", "https://ada:s3cr3t@tallyfy.example/api")
+    for words in (["doctor"], ["doctor", "--json"], ["whoami"], ["login", "--client-id", "7"], ["runs", "list"]):
+        said = tallyfy(*words)
+        assert said.status in {1, 2}
+        assert "s3cr3t" not in said.out + said.err

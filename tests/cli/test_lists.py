@@ -143,6 +143,13 @@ def test_runs_are_archived_until_one_is_refused(tallyfy: Terminal, user: Sandbox
     assert all(one in said.out for one in ids[1:])
 
 
+def test_odd_ids_are_refused_before_anything_is_archived(tallyfy: Terminal, user: Sandbox) -> None:
+    before = live(user, "runs")
+    said = tallyfy("runs", "archive", min(before), " .")
+    assert (said.status, said.out, said.err) == (2, "", "' .' is no id of a run\n")
+    assert live(user, "runs") == before
+
+
 def test_a_list_that_fails_leaves_nothing_on_standard_output(tallyfy: Terminal, user: Sandbox) -> None:
     user.faults.add(Fault(operation="list_tasks", status=400, body={"message": "no"}, times=None))
     said = tallyfy("tasks", "list", "--json")

@@ -6,6 +6,7 @@ import getpass
 import io
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
+import httpx
 import pytest
 
 from tallyfy_async import ReauthenticationRequiredError, TallyfyClient
@@ -25,7 +27,7 @@ from tallyfy_async.auth.stores.file import FileStore
 from tallyfy_async.cli import login
 from tallyfy_async.sandbox import Fault, Sandbox
 from tests.cli.person import Person, words
-from tests.faults.rig import me, served
+from tests.faults.rig import me, served, until
 from tests.helpers import attentive
 
 
@@ -106,11 +108,11 @@ def test_an_implicit_login_is_kept_until_it_ends(delivery: str, caplog: pytest.L
 
 
 @pytest.mark.parametrize("flow", ["code", "implicit"])
-def test_row_109_denied_consent_ends_with_status_1(
+def test_row_109_denied_consent_is_not_logged_in(
     flow: str, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     person = Person(sandbox, decision="deny")
-    assert run(person, "--flow", flow) == 1
+    assert run(person, "--flow", flow) == 3
     assert "not logged in: the user or the server denied access: access_denied" in capsys.readouterr().err
     assert "did not let you in" in person.pages[0]
     assert not list(login_directory().glob("*.json"))
@@ -128,31 +130,65 @@ def test_row_105_a_wrong_state_is_refused_and_the_wait_goes_on(
     assert call() == 200
 
 
+def test_what_the_server_says_commands_no_terminal(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    class Rude(Person):
+        def _redirect(self, browser: httpx.Client, address: str) -> str:
+            denial = "error_description=%1B%5B2Jgone%0Aline"
+            return re.sub("error_description=[^&]*", denial, super()._redirect(browser, address))
+
+    person = Rude(sandbox, decision="deny")
+    assert run(person) == 3
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert "[2Jgone" in said
+
+
+def test_the_result_is_json_where_that_is_asked_for(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(Person(sandbox), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {
+        "logged_in": True,
+        "organization": sandbox.credentials.organization,
+        "base_url": sandbox.url,
+        "profile": str(login_directory() / "profile.json"),
+        "store": "file",
+        "client_secret_needed": False,
+    }
+    assert run(Person(sandbox, decision="deny"), "--json") == 3
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert json.loads(said.err.splitlines()[-1])["error"]["kind"] == "RedirectError"
+
+
 def test_the_wait_ends(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    assert login.main(words(sandbox, "--timeout", "0.2"), browse=bool) == 1
+    assert login.main(words(sandbox, "--timeout", "0.2"), browse=bool) == 3
     assert "not logged in: no answer came from the browser within 0.2 s" in capsys.readouterr().err
 
 
 def test_a_code_that_the_server_refuses(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     refusal = {"error": "invalid_grant", "error_description": "The authorization code has expired."}
     sandbox.faults.add(Fault(operation="create_token", status=400, body=refusal))
-    assert run(Person(sandbox)) == 1
+    assert run(Person(sandbox)) == 3
     said = capsys.readouterr().err
     assert "log in again" in said
     assert "Traceback" not in said
 
 
-def test_a_wrong_client_secret_has_status_1(
+def test_a_wrong_client_secret_has_status_3(
     sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TALLYFY_CLIENT_SECRET", "wr0ng-secret")
-    assert run(Person(sandbox), "--client-id", sandbox.credentials.client_id) == 1
+    assert run(Person(sandbox), "--client-id", sandbox.credentials.client_id) == 3
     said = capsys.readouterr().err
     assert "check client_id and client_secret" in said
     assert "wr0ng-secret" not in said
 
 
-@pytest.mark.parametrize(("typed", "place"), [("2\n", 1), ("0\nx\n\n4\n 3 \n", 2), ("\u0663\n", 2)])
+@pytest.mark.parametrize(
+    ("typed", "place"),
+    [("2\n", 1), ("0\nx\n\n4\n 3 \n", 2), ("\u0663\n", 2), ("9" * 5000 + "\n02\n", 1)],
+    ids=["first", "odd", "arabic", "huge"],
+)
 def test_one_of_several_organizations_is_picked(
     typed: str, place: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,10 +204,11 @@ def test_one_of_several_organizations_is_picked(
     assert said.count("Which one? [1-3]") == typed.count("\n")
 
 
+@pytest.mark.parametrize("stdin", [io.StringIO(""), None])
 def test_no_pick_keeps_the_login_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stdin: io.StringIO | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    monkeypatch.setattr(sys, "stdin", stdin)
     with served(organizations=3) as sandbox:
         assert run(Person(sandbox)) == 1
         assert "no organization was picked" in capsys.readouterr().err
@@ -260,12 +297,48 @@ def test_the_real_command_logs_in_and_another_process_uses_it(sandbox: Sandbox) 
     assert done.stdout.strip() == sandbox.credentials.username
 
 
+_BROWSER = """
+import os, sys, time
+print("opening in the existing session", flush=True)
+open(sys.argv[1], "w").write(f"{os.getpid()} {sys.argv[2]}")
+os.replace(sys.argv[1], sys.argv[1] + ".ready")
+time.sleep(60)
+"""
+
+
+@pytest.mark.once
+@pytest.mark.skipif(os.name != "posix", reason="the browser is named as POSIX systems do")
+def test_a_browser_neither_writes_to_our_output_nor_holds_it_open(sandbox: Sandbox, tmp_path: Path) -> None:
+    script, note = tmp_path / "browser.py", tmp_path / "note"
+    script.write_text(_BROWSER)
+    environment = {**os.environ, "BROWSER": f"{sys.executable} {script} {note} %s"}
+    line = attentive("login", *words(sandbox, "--json"))
+    ready, pid = Path(f"{note}.ready"), 0
+    with (
+        (tmp_path / "err").open("w") as err,
+        subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=err, text=True) as process,
+    ):
+        try:
+            anyio.run(until, ready.exists)
+            number, address = ready.read_text().split(" ", 1)
+            pid = int(number)
+            Person(sandbox).visit(address)
+            out, _ = process.communicate(timeout=30)  # the browser is still there
+        finally:
+            process.kill()
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+    assert process.returncode == 0
+    assert json.loads(out)["logged_in"] is True
+    assert "existing session" in (tmp_path / "err").read_text()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a signal")
 def test_row_114_ctrl_c_ends_the_wait_and_frees_the_port(sandbox: Sandbox) -> None:
     with started(sandbox) as (process, address):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (1, "interrupted\n")
+    assert (process.returncode, err) == (130, "interrupted\n")
     port = urlsplit(parse_qs(urlsplit(address).query)["redirect_uri"][0]).port
     with started(sandbox, "--port", str(port)) as (_, address):
         assert f"127.0.0.1%3A{port}%2Fcallback" in address

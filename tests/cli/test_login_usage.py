@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import subprocess
 import sys
 import threading
@@ -62,6 +63,29 @@ def test_a_missing_key_is_told_before_the_browser_opens(
     assert "generate_key" in capsys.readouterr().err
 
 
+def test_what_is_wrong_is_told_as_json_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        login.main(["--json", "--port", "x"])
+    said = [capsys.readouterr()]
+    assert exit_.value.code == login.main(["--json"], browse=_never) == 2
+    said.append(capsys.readouterr())
+    told = [json.loads(one.err)["error"] for one in said]
+    assert [(one.out, error["kind"]) for one, error in zip(said, told, strict=True)] == [
+        ("", "UsageError"),
+        ("", "ConfigurationError"),
+    ]
+    assert "the number of a port is needed" in told[0]["message"]
+
+
+def test_the_help_shows_no_address_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TALLYFY_BASE_URL", "https://ada:s3cr3t@tallyfy.example/api")
+    with pytest.raises(SystemExit):
+        login.main(["--help"])
+    assert "s3cr3t" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("store", ["file", "keyring"])
 def test_a_missing_extra_is_named(store: str) -> None:
     script = (
@@ -101,14 +125,14 @@ def test_a_secret_that_would_be_seen_is_not_asked_for(
     assert "no terminal that can hide what is typed" in capsys.readouterr().err
 
 
-def test_an_interrupted_prompt_has_status_1(
+def test_an_interrupted_prompt_has_status_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def ask(_prompt: str) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(getpass, "getpass", ask)
-    assert login.main(["--client-id", "7", "--ask-secret"], browse=_never) == 1
+    assert login.main(["--client-id", "7", "--ask-secret"], browse=_never) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
 
@@ -119,7 +143,7 @@ def test_a_browser_that_cannot_be_started_is_no_end(sandbox: Sandbox, capsys: py
         daemons.append(threading.current_thread().daemon)
         raise OSError(len(address))
 
-    assert login.main(words(sandbox, "--timeout", "0.3"), browse=broken) == 1
+    assert login.main(words(sandbox, "--timeout", "0.3"), browse=broken) == 3
     assert daemons == [True]  # a browser that never ends does not keep the command from ending
     assert "If nothing happens, open this address:\nhttp://127.0.0.1" in capsys.readouterr().err
 

@@ -1,9 +1,8 @@
-"""What is shown where: pipes, terminals, and readers that are gone."""
+"""What is shown where: in pipes and in terminals."""
 
 from __future__ import annotations
 
 import io
-import os
 import re
 import subprocess
 import sys
@@ -13,8 +12,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tallyfy_async.cli import app, commands
-from tallyfy_async.cli.screen import Screen, hush, plain
+from tallyfy_async.cli import app, commands, output, table
+from tallyfy_async.cli.output import plain
+from tallyfy_async.cli.screen import Screen
+from tallyfy_async.cli.table import fitting
 from tallyfy_async.sandbox import Sandbox
 from tests.cli.terminal import Terminal, lines, tenant
 
@@ -51,6 +52,36 @@ def test_a_table_fits_the_terminal_and_loses_nothing(monkeypatch: pytest.MonkeyP
     assert shown.count("word") == 20
 
 
+def test_a_narrow_terminal_shares_its_width_among_the_columns() -> None:
+    rows = [("a" * 4, "b" * 30, "c" * 11)]
+    assert fitting(rows, None) == fitting(rows, 49) == [4, 30, 11]
+    assert fitting(rows, 40) == [4, 21, 11]
+    assert fitting(rows, 29) == [4, 11, 10]
+    assert fitting(rows, 3) == [1, 1, 1]
+    assert fitting([("日本", "")], None) == [4, 0]
+
+
+def test_wide_signs_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    Screen().table(["name", "n"], [["日本", 1], ["Zoë", 2]])
+    assert capsys.readouterr().out == "name  n\n────  ─\n日本  1\nZoë   2\n"
+
+
+def test_what_fits_is_not_measured_by_rich(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def slow(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(table, "Text", slow)  # it takes milliseconds for a row
+    monkeypatch.setattr(table, "cell_len", slow)
+    Screen().table(["id", "name"], ([number, f"Row {number}"] for number in range(1000)))
+    assert len(capsys.readouterr().out.splitlines()) == 1002
+
+
+def test_nothing_to_show_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    Screen().table(["id", "name"], [])
+    Screen().facts({}, [])
+    assert capsys.readouterr().out == "id  name\n──  ────\n"
+
+
 def test_a_pipe_gets_each_row_in_a_line(user: Sandbox, tallyfy: Terminal) -> None:
     run = next(iter(tenant(user).runs.values()))
     run.name = "long " * 100
@@ -74,48 +105,14 @@ def test_progress_is_shown_on_a_terminal_and_on_standard_error_only(
     assert capsys.readouterr() == ("", "")
 
 
-def test_what_a_closed_pipe_does_not_take_goes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as broken:
-        monkeypatch.setattr(sys, "stdout", broken)
-        with pytest.raises(BrokenPipeError):
-            Screen().out("x")
-        hush()
-        broken.write("nobody reads this")
-        broken.flush()
-
-
-def test_a_closed_pipe_is_no_error(tallyfy: Terminal, user: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    def close(*_: object) -> None:
-        raise BrokenPipeError
-
-    hushed: list[int] = []
-    monkeypatch.setattr(commands, "hush", lambda: hushed.append(1))
-    monkeypatch.setattr(Screen, "out", close)
-    said = tallyfy("organizations")
-    assert (said.status, said.err, hushed) == (0, "", [1])
-
-
 def test_an_interruption_is_status_130(tallyfy: Terminal, user: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Screen, "out", interrupt)
+    monkeypatch.setattr(output, "out", interrupt)
     said = tallyfy("organizations")
     assert (said.status, said.err) == (130, "interrupted\n")
-
-
-def test_the_log_is_turned_on_by_the_environment(
-    tallyfy: Terminal, user: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    levels: list[str] = []
-    monkeypatch.setattr(commands, "configure_logging", levels.append)
-    monkeypatch.setenv("TALLYFY_LOG", "DEBUG")
-    assert tallyfy("organizations").status == 0
-    assert levels == ["DEBUG"]
-    monkeypatch.setenv("TALLYFY_LOG", "loud")
-    assert tallyfy("organizations").status == 2
+    assert tallyfy("organizations", "--json").error["exit_status"] == 130
 
 
 def test_the_application_is_a_module_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,17 +132,6 @@ def test_however_a_command_ends_its_status_is_a_number(
 
     monkeypatch.setattr(app, "get_command", lambda _app: command)
     assert app.main([]) == status
-
-
-def test_an_error_of_the_pipe_below_typer_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    hushed: list[int] = []
-
-    def command(**_: Any) -> None:
-        raise BrokenPipeError
-
-    monkeypatch.setattr(app, "hush", lambda: hushed.append(1))
-    monkeypatch.setattr(app, "get_command", lambda _app: command)
-    assert (app.main([]), hushed) == (0, [1])
 
 
 def test_options_are_values() -> None:
