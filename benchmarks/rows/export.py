@@ -99,11 +99,12 @@ def in_turn(place: Place) -> int:
     with closing(sdk.session):
         for kind in KINDS:
             path = kind.operation.path.strip("/").format(org=place.organization)
+            paged = kind.operation.max_per_page is not None
             number, last = 1, 1
             while number <= last:
-                sent = {**kind.query, "page": number, "per_page": 100}
+                sent = {**kind.query, "page": number, "per_page": 100} if paged else kind.query
                 reply = sdk._make_request("GET", path, params=sent)  # noqa: SLF001 - it has no public way to do that
-                last = 1 if kind.single else reply["meta"]["pagination"]["total_pages"]
+                last = reply["meta"]["pagination"]["total_pages"] if paged else 1
                 seen += len(reply["data"]) if kind.name == "tasks" else 0
                 number += 1
     return seen

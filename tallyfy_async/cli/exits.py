@@ -28,7 +28,7 @@ class ExitCode(enum.IntEnum):
     FAILED = 1
     """It failed in another way, or found something to complain about."""
     USAGE = 2
-    """Wrong arguments, files or settings, or an extra that is missing; nothing was sent."""
+    """Wrong arguments, files or settings, or an extra that is missing; nothing was changed."""
     NOT_LOGGED_IN = 3
     """There are no credentials, or the server does not accept them."""
     REFUSED = 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from tallyfy_async import export
 from tallyfy_async.cli.exits import ExitCode
 from tallyfy_async.cli.session import Session
 from tallyfy_async.client import TallyfyClient
-from tallyfy_async.errors import ConfigurationError, TallyfyError
+from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.export import ExportReport, KindReport
 from tallyfy_async.export import Progress as Told
 
@@ -54,18 +53,12 @@ async def run_export(
 ) -> ExportReport:
     """Export an organization to ``target`` and return the report.
 
-    ``format_`` is what the target's name stands for, if not given; ``show`` hears of every page. Raises
-    ConfigurationError for a target that is something else or cannot be written, and what calls raise.
+    ``format_`` is what the target's name stands for, if not given; ``show`` hears of every page. Raises what
+    ``export.to_sqlite`` raises.
     """
     write = export.to_sqlite if (format_ or format_of(target)) == "sqlite" else export.to_ndjson
     org = client.organization(organization)
-    try:
-        return await write(org, target, kinds=kinds, since=since, resume=resume, progress=show)
-    except (OSError, sqlite3.Error) as error:
-        if isinstance(error, TallyfyError):  # a call that timed out
-            raise
-        msg = f"{os.fspath(target)} cannot be written: {error}"
-        raise ConfigurationError(msg) from error
+    return await write(org, target, kinds=kinds, since=since, resume=resume, progress=show)
 
 
 async def export_organization(

@@ -58,11 +58,11 @@ async def to_sqlite(
 
     A kind that the token may not read is named in ``report.refused``. Raises what calls raise, PermissionDeniedError
     where every kind is refused; PaginationError where a list keeps ending short; ConfigurationError for wrong
-    arguments, for a file that is something else, and where another export has taken over the file; OSError and
-    sqlite3.Error where it cannot be written.
+    arguments and for a file that is something else or cannot be opened; ExportError where it cannot be written any
+    more, such as on a full disk, and where another export has taken it over.
     """
     wishes = _Wishes(kinds=kinds, since=since, concurrency=concurrency, resume=resume, progress=progress)
-    return await _export(org, SQLiteTarget(Path(path)), wishes)
+    return await _export(org, SQLiteTarget(place := Path(path)), place, wishes)
 
 
 async def to_ndjson(
@@ -81,7 +81,7 @@ async def to_ndjson(
     rows that did not change stay in them. Arguments, resuming and errors are those of :func:`to_sqlite`.
     """
     wishes = _Wishes(kinds=kinds, since=since, concurrency=concurrency, resume=resume, progress=progress)
-    return await _export(org, NDJSONTarget(Path(directory)), wishes)
+    return await _export(org, NDJSONTarget(place := Path(directory)), place, wishes)
 
 
 @frozen(kw_only=True)
@@ -95,7 +95,7 @@ class _Wishes:
     progress: Told | None
 
     def __attrs_post_init__(self) -> None:
-        _check(self.since, self.concurrency)
+        _check(self.since, self.concurrency, self.progress)
 
     def plan(self, organization: str, now: float) -> Plan:
         return Plan(
@@ -108,7 +108,10 @@ class _Wishes:
         )
 
 
-def _check(since: object, concurrency: object) -> None:
+def _check(since: object, concurrency: object, progress: object) -> None:
+    if progress is not None and not callable(progress):
+        msg = "progress must be a function that takes a Progress, or None"
+        raise ConfigurationError(msg)
     if since is not None and (not isinstance(since, datetime) or since.utcoffset() is None):
         msg = "since must be a datetime with a time zone: datetime(…, tzinfo=UTC)"
         raise ConfigurationError(msg)
@@ -117,7 +120,7 @@ def _check(since: object, concurrency: object) -> None:
         raise ConfigurationError(msg)
 
 
-async def _export(org: Organization, target: Target, wishes: _Wishes) -> ExportReport:
+async def _export(org: Organization, target: Target, place: Path, wishes: _Wishes) -> ExportReport:
     engine = org._pipeline  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - rows are read raw, past the models
     begun = engine.clock.monotonic()
     plan = wishes.plan(org.id, engine.clock.time())
@@ -128,9 +131,9 @@ async def _export(org: Organization, target: Target, wishes: _Wishes) -> ExportR
         concurrency=unbounded(wishes.concurrency),
         told=wishes.progress,
     )
-    keeper = Keeper(target)
+    keeper = Keeper(target, place)
     try:
-        opening = await keeper.do(target.open, plan)
+        opening = await keeper.open(plan)
         job = _Job(source, keeper, opening)
         await job.run(plan.kinds)
         await keeper.do(target.complete)

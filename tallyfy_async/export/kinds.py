@@ -18,6 +18,7 @@ from tallyfy_async.resources.folders import LIST as LIST_FOLDERS
 from tallyfy_async.resources.groups import LIST as LIST_GROUPS
 from tallyfy_async.resources.guests import LIST as LIST_GUESTS
 from tallyfy_async.resources.organizations import GET as GET_ORGANIZATION
+from tallyfy_async.resources.roles import LIST as LIST_ROLES
 from tallyfy_async.resources.runs import LIST as LIST_RUNS
 from tallyfy_async.resources.tags import LIST as LIST_TAGS
 from tallyfy_async.resources.tasks import LIST as LIST_TASKS
@@ -74,6 +75,7 @@ KINDS = (
     ),
     Kind(name="guests", operation=LIST_GUESTS, keys=("email",), columns=("first_name", "last_name", "created_at")),
     Kind(name="groups", operation=LIST_GROUPS, columns=("name", "created_at", "last_updated")),
+    Kind(name="roles", operation=LIST_ROLES, columns=("name", "created_at", "updated_at"), optional=True),
     Kind(name="tags", operation=LIST_TAGS, query={"all": "true"}, columns=("title", "color", "created_at")),
     Kind(
         name="custom_fields",
@@ -133,7 +135,11 @@ def chosen(names: Iterable[str] | None) -> tuple[Kind, ...]:
     """Return the kinds of these names, all of them for None; raise ConfigurationError for an unknown or missing one."""
     if names is None:
         return KINDS
-    wanted = {names} if isinstance(names, str) else set(names)
+    try:
+        wanted = {names} if isinstance(names, str) else set(names)
+    except TypeError:
+        msg = f"kinds must be names among {', '.join(NAMES)}"
+        raise ConfigurationError(msg) from None
     if unknown := sorted(map(repr, wanted - set(NAMES))):
         msg = f"kinds: {', '.join(unknown)} is not among {', '.join(NAMES)}"
         raise ConfigurationError(msg)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-from attrs import asdict, define, evolve, field
+from attrs import asdict, define, evolve, field, frozen
 
-from tallyfy_async.errors import ConfigurationError, DecodeError
+from tallyfy_async.errors import ConfigurationError, DecodeError, ExportError
+from tallyfy_async.export.folder import flush, hold, replace
 from tallyfy_async.export.kinds import Kind, Row, row_of
 from tallyfy_async.export.target import FORMAT, Mark, Opening, Plan, check_organization, mark_of, taken, text_of
 
@@ -24,12 +27,51 @@ STATE = ".tallyfy-export.json"
 _NEW = f"{STATE}.new"
 
 
+@frozen(kw_only=True)
+class _Known:
+    """How far a kind is, and how many bytes of its part count."""
+
+    mark: Mark
+    size: int
+
+
+@define(kw_only=True)
+class _State:
+    """What the file of the state holds."""
+
+    plan: dict[str, str]
+    started: datetime
+    owner: str
+    kinds: dict[str, _Known]
+    complete: bool = False
+
+    @classmethod
+    def of(cls, found: Any) -> _State:
+        """Return a state as it was stored; raise what stands in the way where it is not one of ours."""
+        if found["format"] != FORMAT:
+            raise ValueError
+        return cls(
+            plan=dict(found["plan"]),
+            started=datetime.fromisoformat(found["started"]),
+            owner=found["owner"],
+            kinds={
+                name: _Known(mark=mark_of(one["mark"]), size=int(one["size"])) for name, one in found["kinds"].items()
+            },
+            complete=found["complete"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as JSON values."""
+        kinds = {name: {"mark": asdict(one.mark), "size": one.size} for name, one in self.kinds.items()}
+        return {**asdict(self, recurse=False), "format": FORMAT, "started": self.started.isoformat(), "kinds": kinds}
+
+
 @define(eq=False)
 class NDJSONTarget:
     """Rows in a directory of NDJSON files."""
 
     path: Path
-    _state: dict[str, Any] = field(factory=dict[str, Any], init=False)
+    _state: _State = field(init=False)
 
     def open(self, plan: Plan) -> Opening:
         """Make or open the directory.
@@ -41,89 +83,87 @@ class NDJSONTarget:
             msg = f"{self.path} is a file: name a directory"
             raise ConfigurationError(msg)
         self.path.mkdir(parents=True, exist_ok=True)
-        before = self._before(plan)
-        resumed = bool(before) and plan.resume and not before["complete"] and before["plan"] == plan.identity
-        started = datetime.fromisoformat(before["started"]) if resumed else plan.started
-        self._state = {
-            "format": FORMAT,
-            "plan": plan.identity,
-            "started": started.isoformat(),
-            "complete": False,
-            "owner": plan.owner,
-            "kinds": before["kinds"] if resumed else {},
-        }
+        with hold(self.path):
+            return self._open(plan)
+
+    def _open(self, plan: Plan) -> Opening:
+        before = self._before()
+        if before is not None:
+            check_organization(self.path, before.plan["organization"], plan.organization)
+        resumed = before is not None and plan.resume and not before.complete and before.plan == plan.identity
+        known = before if before is not None and resumed else None
+        started = plan.started if known is None else known.started
+        self._state = _State(
+            plan=plan.identity, started=started, owner=plan.owner, kinds={} if known is None else known.kinds
+        )
         self._write_state()
         marks = {kind.name: self._mark_at_hand(kind) for kind in plan.kinds}
         return Opening(resumed=resumed, started=started, marks=marks)
 
-    def _before(self, plan: Plan) -> dict[str, Any]:
-        """Return the state of an earlier export, empty where there was none."""
+    def _before(self) -> _State | None:
+        """Return the state of an earlier export, None where there was none."""
         try:
-            found: Any = json.loads((self.path / STATE).read_bytes())
+            return _State.of(json.loads((self.path / STATE).read_bytes()))
         except FileNotFoundError:
             if any(one.name != _NEW for one in self.path.iterdir()):
                 msg = f"{self.path} holds something else: name an empty or a new directory"
                 raise ConfigurationError(msg) from None
-            return {}
-        except ValueError:
-            found = None
-        state = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-        if state.get("format") != FORMAT:
+            return None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             msg = f"{self.path / STATE} is not what this package writes (format {FORMAT}): export into a new directory"
-            raise ConfigurationError(msg)
-        check_organization(self.path, state["plan"]["organization"], plan.organization)
-        return state
+            raise ConfigurationError(msg) from None
 
     def _mark_at_hand(self, kind: Kind) -> Mark:
         """Return a kind's mark, its part cut to what was committed; a new mark where the part holds less than that."""
-        entry = self._state["kinds"].get(kind.name)
-        part, whole = self._part(kind), not self._file(kind).exists()
-        size = entry["size"] if entry is not None else 0
-        if entry is not None and entry["mark"]["status"] == "done":
-            return mark_of(entry["mark"])
-        if entry is None or not part.exists() or part.stat().st_size < size:
+        known, part = self._state.kinds.get(kind.name), self._part(kind)
+        if known is not None and known.mark.status == "done":
+            part.unlink(missing_ok=True)  # left behind by a kill
+            return known.mark
+        if known is None or not part.exists() or part.stat().st_size < known.size:
             part.unlink(missing_ok=True)
-            return Mark(whole=whole)
-        os.truncate(part, size)
-        return mark_of(entry["mark"])
+            return Mark(whole=not self._file(kind).exists())
+        os.truncate(part, known.size)
+        return known.mark
 
     def put(self, kind: Kind, rows: Sequence[Row], mark: Mark) -> Mark:
         """Append rows to the kind's part, then write the mark with the part's new size."""
-        self._check_owner()
-        if mark.status == "refused":
-            self._part(kind).unlink(missing_ok=True)
-            self._keep(kind, mark, 0)
-            return mark
-        with self._part(kind).open("ab" if mark.page else "wb") as file:
-            file.writelines(text_of(row).encode() + b"\n" for row in rows)
-            _flush(file)
-            size = file.tell()
-        self._keep(kind, mark, size)
+        with self._claimed():
+            if mark.status == "refused":
+                self._part(kind).unlink(missing_ok=True)
+                self._keep(kind, mark, 0)
+                return mark
+            with self._part(kind).open("ab" if mark.page else "wb") as file:
+                file.writelines(text_of(row).encode() + b"\n" for row in rows)
+                flush(file)
+                size = file.tell()
+            self._keep(kind, mark, size)
         return mark
 
     def finish(self, kind: Kind, mark: Mark, *, prune: bool) -> Mark:
-        """Put the rows of the part in the place of the kind's file, each once; without ``prune`` keep older rows."""
-        self._check_owner()
+        """Put the rows of the part in the place of the kind's file, each once; without ``prune`` keep older rows.
+
+        The part stays until the mark says that the kind is done, so a kill at any moment leaves one or the other.
+        """
         part, file = self._part(kind), self._file(kind)
-        new, old = _index(kind, part), _index(kind, file)
-        kept = {} if prune else {key: place for key, place in old.items() if key not in new}
-        if kept or len(new) != _count(part):
-            _rewrite(part, [(part, new), (file, kept)])
-        _sync_and_replace(part, file)
-        mark = evolve(
-            mark,
-            rows=len(new) + len(kept),
-            written=sum(1 for key, (_, text) in new.items() if key not in old or old[key][1] != text),
-            removed=len(old.keys() - new.keys() - kept.keys()),
-        )
-        self._keep(kind, mark, 0)
+        with self._claimed():
+            new, old = _index(kind, part), _index(kind, file)
+            kept = {} if prune else {key: place for key, place in old.items() if key not in new}
+            replace(file, chain(_named(part, new), _named(file, kept)))
+            mark = evolve(
+                mark,
+                rows=len(new) + len(kept),
+                written=sum(1 for key, (_, text) in new.items() if key not in old or old[key][1] != text),
+                removed=len(old.keys() - new.keys() - kept.keys()),
+            )
+            self._keep(kind, mark, 0)
+            part.unlink(missing_ok=True)
         return mark
 
     def complete(self) -> None:
         """Note that all kinds are done."""
-        self._check_owner()
-        self._state["complete"] = True
-        self._write_state()
+        with self._claimed():
+            self._state.complete = True
+            self._write_state()
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -135,42 +175,27 @@ class NDJSONTarget:
         return self.path / f"{kind.name}.ndjson"
 
     def _keep(self, kind: Kind, mark: Mark, size: int) -> None:
-        self._state["kinds"][kind.name] = {"mark": asdict(mark), "size": size}
+        self._state.kinds[kind.name] = _Known(mark=mark, size=size)
         self._write_state()
 
-    def _check_owner(self) -> None:
-        if json.loads((self.path / STATE).read_bytes())["owner"] != self._state["owner"]:
-            raise taken(self.path)
+    @contextmanager
+    def _claimed(self) -> Generator[None, None, None]:
+        """Keep other exports out while the context lasts; raise ExportError where one has taken over before."""
+        with hold(self.path):
+            try:
+                found = _State.of(json.loads((self.path / STATE).read_bytes()))
+            except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
+                raise _changed(self.path / STATE) from None
+            if found.owner != self._state.owner:
+                raise taken(self.path)
+            yield
 
     def _write_state(self) -> None:
-        new = self.path / _NEW
-        with new.open("wb") as file:
-            file.write(json.dumps(self._state, indent=1).encode())
-            _flush(file)
-        new.replace(self.path / STATE)
-        _sync_directory(self.path)
+        replace(self.path / STATE, [json.dumps(self._state.to_dict(), indent=1).encode()])
 
 
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    if os.name == "nt":  # pragma: no cover - Windows opens no directories
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_and_replace(part: Path, file: Path) -> None:
-    with part.open("ab") as opened:
-        _flush(opened)
-    part.replace(file)
-    _sync_directory(file.parent)
+def _changed(place: Path) -> ExportError:
+    return ExportError(f"{place} was changed by somebody else while the export ran")
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -178,10 +203,6 @@ def _lines(path: Path) -> Iterator[bytes]:
         return
     with path.open("rb") as file:
         yield from file
-
-
-def _count(path: Path) -> int:
-    return sum(1 for _ in _lines(path))
 
 
 _Index = dict[str, tuple[int, int]]
@@ -196,18 +217,10 @@ def _index(kind: Kind, path: Path) -> _Index:
         }
     except (ValueError, DecodeError):
         msg = f"{path} was changed by somebody else and is no NDJSON of {kind.name} any more: remove it"
-        raise ConfigurationError(msg) from None
+        raise ExportError(msg) from None
 
 
-def _rewrite(place: Path, sources: Sequence[tuple[Path, _Index]]) -> None:
-    """Write the lines that the indexes name to a file, which may be one of those that they come from."""
-    new = place.with_name(f"{place.name}.new")
-    with new.open("wb") as file:
-        for path, index in sources:
-            file.writelines(_named(path, {number for number, _ in index.values()}.__contains__))
-        _flush(file)
-    new.replace(place)
-
-
-def _named(path: Path, wanted: Callable[[int], bool]) -> Iterator[bytes]:
-    return (line for number, line in enumerate(_lines(path)) if wanted(number))
+def _named(path: Path, index: _Index) -> Iterator[bytes]:
+    """Give the lines that an index names."""
+    wanted = {number for number, _ in index.values()}
+    return (line for number, line in enumerate(_lines(path)) if number in wanted)

@@ -52,8 +52,9 @@ class ExportReport:
         organization: its id.
         kinds: name -> what became of it, without those that were refused.
         refused: name of a kind that the token may not read, or that the server does not have -> the server's words.
-        started: when the export began, in UTC; for one that was resumed, when it first did. A later export with
-            ``since=report.started`` brings what changed.
+        started: when the export began, in UTC, by the clock of this machine; for one that was resumed, when it first
+            did. A later export with ``since=report.started`` brings what changed; take off some minutes where this
+            clock may be ahead of the server's.
         seconds: time that this call took.
         resumed: whether it went on with an export that was interrupted.
 

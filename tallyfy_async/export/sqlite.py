@@ -50,16 +50,16 @@ class SQLiteTarget:
             raise ConfigurationError(msg)
         self._owner = plan.owner
         self._database = sqlite3.connect(
-            self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            self.path.absolute(), timeout=_PATIENCE, isolation_level=None, check_same_thread=False
         )  # one thread at a time, which the job sees to
         try:
-            self._check(plan)
+            self._check()
             return self._begin(plan)
         except BaseException:
             self.close()
             raise
 
-    def _check(self, plan: Plan) -> None:
+    def _check(self) -> None:
         try:
             (application,) = self._one("PRAGMA application_id")
             (version,) = self._one("PRAGMA user_version")
@@ -77,9 +77,6 @@ class SQLiteTarget:
         if version != FORMAT:
             msg = f"{self.path} was written in format {version}, this package writes {FORMAT}: export into a new file"
             raise ConfigurationError(msg)
-        found = self._states().get("organization")
-        if found is not None:  # none where the first transaction never ended
-            check_organization(self.path, found, plan.organization)
 
     def _begin(self, plan: Plan) -> Opening:
         self._run("PRAGMA journal_mode = WAL")
@@ -90,6 +87,8 @@ class SQLiteTarget:
             for statement in (*_TABLES, *map(_table, plan.kinds)):
                 self._run(statement)
             before = self._states()
+            if before:
+                check_organization(self.path, before.get("organization"), plan.organization)
             resumed = self._resumes(plan, before)
             started = datetime.fromisoformat(before["started"]) if resumed else plan.started
             if not resumed:

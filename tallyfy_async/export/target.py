@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Literal, Protocol
 
 from attrs import frozen
 
-from tallyfy_async.errors import ConfigurationError
+from tallyfy_async.errors import ConfigurationError, ExportError
 from tallyfy_async.export.kinds import Kind, Row
 
 Status = Literal["walking", "done", "refused"]
@@ -29,6 +29,8 @@ class Mark:
         page: the page committed last, 0 for none.
         seen: items of the pages before that one.
         ids: digest of that page's ids, which tells whether the list is still as it was.
+        last: id of the row that was the last one when the walk began, until it has come; empty where that is no matter.
+        place: how many rows there were up to that one: a walk that finds it earlier or later has missed some, or may.
         shrank: whether the list lost rows while it was read.
         rounds: how often it was begun again.
         whole: whether the target had no row of it when the export began.
@@ -43,6 +45,8 @@ class Mark:
     page: int = 0
     seen: int = 0
     ids: str = ""
+    last: str = ""
+    place: int = 0
     shrank: bool = False
     rounds: int = 0
     whole: bool = True
@@ -76,7 +80,8 @@ class Plan:
     @property
     def identity(self) -> dict[str, str]:
         """What an interrupted export must have been for, to be gone on with."""
-        return {"organization": self.organization, "since": "" if self.since is None else self.since.isoformat()}
+        since = "" if self.since is None else self.since.astimezone(UTC).isoformat()
+        return {"organization": self.organization, "since": since}
 
 
 @frozen(kw_only=True)
@@ -96,7 +101,7 @@ class Opening:
 
 
 class Target(Protocol):
-    """A place that rows go to."""
+    """A place that rows go to. Where it cannot be written, its methods raise what they meet, an OSError for one."""
 
     def open(self, plan: Plan) -> Opening:
         """Make or open the target; raise ConfigurationError for something else, or another organization's."""
@@ -134,10 +139,10 @@ def digest(ids: Sequence[str]) -> str:
     return blake2b("\n".join(ids).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def taken(place: object) -> ConfigurationError:
+def taken(place: object) -> ExportError:
     """Return the error of an export whose target another one has taken over."""
     msg = f"{place}: another export writes here since this one began: run one at a time"
-    return ConfigurationError(msg)
+    return ExportError(msg)
 
 
 def check_organization(place: object, found: object, wanted: str) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from typing import TextIO
 
 from attrs import evolve
 
@@ -64,15 +65,19 @@ def _size(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     options = parser().parse_args(arguments)
-    tally = Tally()
     try:
-        found = _found(options, tally)
+        return _check(options)
     except ConfigurationError as error:
         _say(f"{error}")
         return 2
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
+
+
+def _check(options: argparse.Namespace) -> int:
+    tally = Tally()
+    found = _found(options, tally)
     if options.fix or options.diff:
         found = _made_good(found, options)
     _print(options.format, found, tally)
@@ -123,8 +128,7 @@ def _fixed(path: str, known: list[Finding], options: argparse.Namespace) -> Fixe
         fixed = fix(path, known, largest=options.max_size)
         if fixed is None:
             return None
-        sys.stderr.write("".join(f"{printable(line)}\n" for line in fixed.diff.splitlines()))
-        sys.stderr.flush()
+        _say(*fixed.diff.split("\n")[:-1])
         if not options.fix:
             return None
         fixed.write()
@@ -138,19 +142,22 @@ def _print(form: str, found: Sequence[Finding], tally: Tally) -> None:
     if form == "json":
         _write([json_text(found, tally)])
     elif form == "sarif":
-        _write([sarif_text(found, __version__)])
+        _write([sarif_text(found, tally, __version__)])
     else:
         _write(text_line(finding) for finding in found)
 
 
 def _write(lines: Iterable[str]) -> None:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    _put(sys.stdout, (line.encode(encoding, "backslashreplace").decode(encoding) for line in lines))
+
+
+def _put(stream: TextIO, lines: Iterable[str]) -> None:
     try:
-        for line in lines:
-            sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        sys.stdout.flush()
+        stream.writelines(f"{line}\n" for line in lines)
+        stream.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _summary(found: Sequence[Finding], tally: Tally) -> None:
@@ -164,5 +171,5 @@ def _summary(found: Sequence[Finding], tally: Tally) -> None:
     _say(", ".join(parts))
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(f"{printable(line)}\n")
+def _say(*lines: str) -> None:
+    _put(sys.stderr, map(printable, lines))

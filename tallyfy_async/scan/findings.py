@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Final
 
 from attrs import field, frozen
 
@@ -142,16 +144,29 @@ class Finding:
         return bool(self.edits)
 
 
+IGNORE: Final = re.compile(r"tallyfy:[ \t]*+ignore", re.IGNORECASE)
+"""What a line has in it whose findings are not wanted."""
+
+
 class Lines:
     """Tells line and column of an offset; lines end with LF, CR LF or CR, as Python's do."""
 
     def __init__(self, text: str) -> None:
+        self._text = text
         self.starts = [0, *(match.end() for match in re.finditer(r"\r\n?|\n", text))]
 
     def place(self, offset: int) -> tuple[int, int]:
         """Return line and column from 1."""
         line = bisect_right(self.starts, offset)
         return line, offset - self.starts[line - 1] + 1
+
+    def ignored(self, offset: int) -> bool:
+        """Whether what stands there is not wanted, by a word on its line."""
+        return bisect_right(self.starts, offset) in self._ignored
+
+    @cached_property
+    def _ignored(self) -> set[int]:
+        return {bisect_right(self.starts, match.start()) for match in IGNORE.finditer(self._text)}
 
 
 def endpoint_hit(row: Migration, method: str | None, start: int, edits: tuple[Edit, ...]) -> Hit:

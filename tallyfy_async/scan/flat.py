@@ -11,8 +11,8 @@ from tallyfy_async.scan.paths import METHODS, WILD, Host, Place, host_kind
 
 _ADDRESS: Final = re.compile(
     rf"(?P<method>(?:{'|'.join(METHODS)})\s+)?"
-    rf"(?:(?:[A-Za-z][\w+.-]*|{WILD})://(?P<host>[^/\s?#]*)|(?P<wild>{WILD}(?:/?{WILD})*))?"
-    rf"(?P<base>(?:/?(?:api|v\d+)(?=/))*)(?P<path>/?[^\s?#]*)(?P<rest>[?#].*)?\s*",
+    rf"(?:(?:[A-Za-z][\w+.-]*|{WILD})://(?P<host>[^/\s?#]*)|(?P<wild>{WILD}(?:/?{WILD})*+))?"
+    rf"(?P<base>(?:/?(?:api|v\d+)(?=/))*+)(?P<path>/?[^\s?#]*+)(?P<rest>[?#].*)?\s*",
     re.DOTALL,
 )
 BASE_NAME: Final = re.compile(

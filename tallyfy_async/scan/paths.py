@@ -66,6 +66,8 @@ _ROWS: Final = sorted(((_parts(row.path), row) for row in MIGRATIONS), key=lambd
 _BY_LENGTH: Final = {
     length: [(parts, row) for parts, row in _ROWS if len(parts) == length] for length in {len(one) for one, _ in _ROWS}
 }
+LONGEST: Final = max(_BY_LENGTH)
+"""Parts of the longest path that is looked for."""
 _ONE_WORD: Final = frozenset(row.row for parts, row in _ROWS if len(parts) == 1)
 
 

@@ -10,10 +10,11 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from tallyfy_async.scan.effort import TEXT, Effort
 from tallyfy_async.scan.findings import JSON_LOGIN, MISSING_HEADER, RULES, Edit, Hit, Lines, endpoint_hit
 from tallyfy_async.scan.flat import Address, address
 from tallyfy_async.scan.paths import METHODS, WILD, Host, Place, old_endpoint, rename_of, sure_to_rename
-from tallyfy_async.scan.syntax import Flattener, Function, Names, Piece, children, is_text, last_name
+from tallyfy_async.scan.syntax import Flattener, Function, Names, Piece, children, last_name
 
 _ADDRESS_WORDS: Final = frozenset({"url", "uri", "path", "endpoint", "route", "href", "raw_url", "target"})
 _SERVER_SIDE: Final = frozenset(
@@ -28,6 +29,8 @@ _LIBRARIES: Final = frozenset({"requests", "httpx", "aiohttp"})
 _CLIENTS: Final = frozenset({"Session", "session", "Client", "AsyncClient", "ClientSession"})
 _CLIENT_NAME: Final = re.compile(r"client|http|api|tallyfy", re.IGNORECASE)
 _NO_HEADER_NEEDED: Final = frozenset({"oauth", "auth"})
+_LARGEST_TREE: Final = 1_000_000
+"""Characters of the largest source that is parsed: a tree takes hundreds of times as much memory."""
 
 
 def words(name: str) -> list[str]:
@@ -73,11 +76,15 @@ class _Use:
 @define(eq=False)
 class _Finder:
     source: str
+    parsed: str
     meant: bool
+    effort: Effort
     names: Names = field(factory=Names)
     roots: list[tuple[ast.expr, int, _Use]] = field(factory=list[tuple[ast.expr, int, _Use]])
     lines: Lines = field(init=False)
     has_header: bool = field(init=False)
+    _line: tuple[int, bytes] = field(default=(0, b""), init=False)
+    _without_header: dict[int, bool] = field(factory=dict[int, bool], init=False)
 
     def __attrs_post_init__(self) -> None:
         self.lines = Lines(self.source)
@@ -86,14 +93,14 @@ class _Finder:
     def hits(self, tree: ast.AST) -> Iterator[Hit]:
         self.names.learn(tree)
         self._collect(tree)
-        found = [one for root in self.roots for one in self._judge(*root)]
+        found = [one for root in self.effort.each(TEXT, self.roots) for one in self._judge(*root)]
         seen: dict[tuple[int, str], Hit] = {}
         for root, hit in found:
             if id(root) not in self.names.used:
                 key = (hit.start, hit.rule)
                 if key not in seen or (hit.edits and not seen[key].edits):
                     seen[key] = hit
-        yield from seen.values()
+        yield from self.effort.hits(sorted(seen.values(), key=lambda hit: hit.start))
 
     def _collect(self, tree: ast.AST) -> None:
         """Find the outermost expressions that make a text, each with the call it is for."""
@@ -104,11 +111,11 @@ class _Finder:
                 continue
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
                 continue  # a docstring
-            if isinstance(node, ast.expr) and (is_text(node) or (use.call and _may_be_name(node))):
+            if isinstance(node, ast.expr) and (self.names.is_text(node) or (use.call and _may_be_name(node))):
                 self.roots.append((node, scope, use))
-                waiting.extend((child, scope, _Use()) for child in _inside(node))
+                waiting.extend((child, scope, _Use()) for child in self._inside(node))
                 continue
-            waiting.extend(self._children(node, scope))
+            waiting.extend(self._children(node, scope)[::-1])
 
     def _children(self, node: ast.AST, scope: int) -> list[tuple[ast.AST, int, _Use]]:
         if isinstance(node, ast.Call):
@@ -119,16 +126,38 @@ class _Finder:
             method = next(filter(None, map(_literal_verb, node.elts)), None)
             return [(child, scope, _Use(method=method)) for child in node.elts]
         inner = id(node) if isinstance(node, Function) else scope
-        decorators = getattr(node, "decorator_list", [])  # they say what a server answers, not what a client asks
-        return [(child, inner, _Use()) for child in children(node) if child not in decorators]
+        # Decorators say what a server answers, not what a client asks.
+        decorators = set(map(id, getattr(node, "decorator_list", ())))
+        return [(child, inner, _Use()) for child in children(node) if id(child) not in decorators]
+
+    def _inside(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Give the expressions inside a text that are no part of it: what placeholders hold, and arguments."""
+        waiting = [node]
+        while waiting:
+            one = waiting.pop()
+            if isinstance(one, ast.JoinedStr):
+                held = [part.value for part in one.values if isinstance(part, ast.FormattedValue)]
+                yield from (value for value in held if not self.names.is_text(value))
+            elif isinstance(one, ast.BinOp):
+                for side in (one.left, one.right):
+                    if self.names.is_text(side):
+                        waiting.append(side)
+                    else:
+                        yield side
+            elif isinstance(one, ast.Call):
+                yield from (keyword.value for keyword in one.keywords)
 
     def _judge(self, root: ast.expr, scope: int, use: _Use) -> Iterator[tuple[ast.expr, Hit]]:
         flattener = Flattener(self.names, scope)
-        pieces = list(flattener.pieces(root))
-        found = address("".join(piece.text for piece in pieces), use.method, pieces[0].name if pieces else None)
-        if found is None:
+        pieces = flattener.text(root)
+        if (
+            not pieces
+            or (not pieces[0].literal and len(pieces) == 1)
+            or not self.effort.allows(TEXT * len(pieces) // 2)
+        ):
             return
-        if not pieces[0].literal and len(pieces) == 1:
+        found = address("".join(piece.text for piece in pieces), use.method, pieces[0].name)
+        if found is None:
             return
         self.names.used.update(map(id, flattener.read))
         place = self._placed(found.place, use)
@@ -156,8 +185,10 @@ class _Finder:
         start = self.lines.starts[line - 1]
         if self.source.isascii():
             return start + column
-        end = self.lines.starts[line] if line < len(self.lines.starts) else len(self.source)
-        return start + len(self.source[start:end].encode("utf-8", "surrogatepass")[:column].decode("utf-8", "ignore"))
+        if self._line[0] != line:
+            end = self.lines.starts[line] if line < len(self.lines.starts) else len(self.parsed)
+            self._line = (line, self.parsed[start:end].encode())
+        return start + len(self._line[1][:column].decode("utf-8", "ignore"))
 
     def _edits(self, pieces: list[Piece], found: Address) -> tuple[Edit, ...]:
         """Find the parts to rename in the source of one literal; none where they are not there in one piece, once."""
@@ -194,9 +225,11 @@ class _Finder:
         if headers is None and any(keyword.arg is None for keyword in call.keywords):
             return False
         value = self.names.value(headers, scope) if isinstance(headers, ast.Name | ast.Attribute) else headers
-        if value is not None:
-            return isinstance(value, ast.Dict) and None not in value.keys and not _has_header(value)
-        return headers is None and self._sends_nothing_else(call, scope)
+        if isinstance(value, ast.Dict):
+            if id(value) not in self._without_header:
+                self._without_header[id(value)] = None not in value.keys and not _has_header(value)
+            return self._without_header[id(value)]
+        return value is None and headers is None and self._sends_nothing_else(call, scope)
 
     def _sends_nothing_else(self, call: ast.Call, scope: int) -> bool:
         receiver = call.func.value if isinstance(call.func, ast.Attribute) else None
@@ -235,19 +268,6 @@ def _may_be_name(node: ast.expr) -> bool:
     return isinstance(node, ast.Name | ast.Attribute)
 
 
-def _inside(node: ast.AST) -> Iterator[ast.AST]:
-    """Return the expressions inside a text that are no part of it: what placeholders hold, and arguments."""
-    if isinstance(node, ast.JoinedStr):
-        for part in node.values:
-            if isinstance(part, ast.FormattedValue) and not is_text(part.value):
-                yield part.value
-    elif isinstance(node, ast.BinOp):
-        for side in (node.left, node.right):
-            yield from _inside(side) if is_text(side) else [side]
-    elif isinstance(node, ast.Call):
-        yield from (keyword.value for keyword in node.keywords)
-
-
 def _arguments(call: ast.Call) -> Iterator[tuple[ast.AST, _Use]]:
     yield call.func, _Use()
     if last_name(call.func) in _SERVER_SIDE:
@@ -267,17 +287,20 @@ def _entries(node: ast.Dict) -> Iterator[tuple[ast.AST, _Use]]:
     yield from ((key, _Use()) for key in node.keys if key is not None)
 
 
-def python_hits(source: str, *, meant: bool) -> list[Hit] | None:
-    """Return the hits of a Python source, None where it does not parse.
+def python_hits(source: str, effort: Effort, *, meant: bool) -> list[Hit] | None:
+    """Return the hits of a Python source, None where it does not parse or is too large for that.
 
     ``meant`` says whether the file is about Tallyfy.
     """
     if _WORTH.search(source) is None:
         return []
+    if len(source) > _LARGEST_TREE:
+        return None
+    parsed = source if source.isascii() else re.sub(r"[\ud800-\udfff\ufeff]", "?", source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the scanned source: it is not ours to mend
-            tree = ast.parse(re.sub(r"[\ud800-\udfff\ufeff]", "?", source) if not source.isascii() else source)
-        return list(_Finder(source, meant).hits(tree))
+            tree = ast.parse(parsed)
+        return list(_Finder(source, parsed, meant, effort).hits(tree))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None

@@ -16,8 +16,12 @@ _WARNINGS: Final = frozenset({"TFY101"})
 
 
 def printable(text: str) -> str:
-    """Return a text that every terminal takes: what does not print is escaped."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    """Return a text that every terminal takes: what does not print is escaped, but for tabs."""
+    return "".join(char if char.isprintable() or char == "\t" else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
 
 
 def text_line(finding: Finding) -> str:
@@ -34,6 +38,7 @@ def json_text(findings: Sequence[Finding], tally: Tally) -> str:
         "findings": [_row(finding) for finding in findings],
         "files": tally.files,
         "skipped": dict(sorted(tally.skipped.items())),
+        "notes": [{"path": path, "reason": reason} for path, reason in tally.notes],
     }
     return json.dumps(body, indent=2)
 
@@ -53,8 +58,8 @@ def _row(finding: Finding) -> dict[str, Any]:
     return row if finding.cell is None else {**row, "cell": finding.cell}
 
 
-def sarif_text(findings: Sequence[Finding], version: str) -> str:
-    """Return findings as a SARIF 2.1.0 log with one run."""
+def sarif_text(findings: Sequence[Finding], tally: Tally, version: str) -> str:
+    """Return findings as a SARIF 2.1.0 log with one run; what was not scanned is told as its notifications."""
     ids = list(RULES)
     driver = {
         "name": "tallyfy_async endpoints check",
@@ -66,10 +71,22 @@ def sarif_text(findings: Sequence[Finding], version: str) -> str:
     }
     run = {
         "tool": {"driver": driver},
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": _notifications(tally)}],
         "columnKind": "unicodeCodePoints",
         "results": [_result(finding, ids.index(finding.rule)) for finding in findings],
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
+def _notifications(tally: Tally) -> list[dict[str, Any]]:
+    return [
+        {
+            "level": "warning",
+            "message": {"text": f"skipped: {reason}"},
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(path)}}}],
+        }
+        for path, reason in tally.notes
+    ]
 
 
 def _result(finding: Finding, index: int) -> dict[str, Any]:

@@ -22,13 +22,14 @@ _VALUES: Final = (
     ),
     re.compile(r"\"\s*,\s*\"value\"\s*:\s*\"(?P<value>[^\"\s\\]{6,400})\""),
     re.compile(
-        r"(?:=|:[ \t]+)(?P<value>(?=[A-Za-z~+/=_-]*\d[A-Za-z~+/=_-]*\d)(?=[\d~+/=_-]*[A-Za-z])[\w~+/=-]{12,400})"
+        r"(?:=|:[ \t]+)(?P<value>(?=[A-Za-z~+/=_-]{0,400}\d[A-Za-z~+/=_-]{0,400}\d)(?=[\d~+/=_-]{0,400}[A-Za-z])"
+        r"[\w~+/=-]{12,400})"
         r"(?![\w.(\[])"
     ),
 )
 _ALONE: Final = (
-    re.compile(r"(?<![\w-])(?P<key>[Bb]earer)\s+(?P<value>(?=[A-Za-z.~+/=_-]*\d)[\w.~+/=-]{16,4000})"),
-    re.compile(r"(?<![\w.-])(?P<value>eyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?)"),
+    re.compile(r"(?<![\w-])(?P<key>[Bb]earer)\s+(?P<value>(?=[A-Za-z.~+/=_-]{0,4000}\d)[\w.~+/=-]{16,4000})"),
+    re.compile(r"(?<![\w.-])(?P<value>eyJ[\w-]{10,}+\.[\w-]{10,}+(?:\.[\w-]*+)?)"),
 )
 _NO_SECRET: Final = re.compile(
     r"(?:your|my[_-]|the[_-]|some[_-]|example|sample|dummy|fake|placeholder|change|secret\b|password|passwd|token|todo"

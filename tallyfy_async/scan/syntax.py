@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -16,8 +18,12 @@ _HOLES: Final = re.compile(
 )
 _SAME_TEXT: Final = frozenset({"str", "URL", "Url", "strip", "rstrip", "lstrip", "format", "format_map", "replace"})
 _DEEPEST: Final = 12
+_MOST: Final = 256
+"""Pieces of the longest text that is put together: names that stand for names could make any number."""
 _LEAVES: Final = frozenset({ast.Name, ast.Constant, ast.JoinedStr, ast.alias, ast.arg, ast.Pass})
 _ASSIGNMENTS: Final = frozenset({ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.AugAssign, ast.keyword})
+
+_NAMES: Final = (ast.Name, ast.Attribute, ast.BinOp)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -64,19 +70,33 @@ def last_name(node: ast.AST) -> str | None:
     return None
 
 
-def is_text(node: ast.AST) -> bool:
-    """Whether a node makes a text out of literals, so that it is worth flattening."""
-    if isinstance(node, ast.Constant):
-        return isinstance(node.value, str)
-    if isinstance(node, ast.BinOp):
-        return isinstance(node.op, ast.Add | ast.Mod | ast.Div) and (is_text(node.left) or is_text(node.right))
-    if isinstance(node, ast.Call):
+@define(eq=False)
+class Texts:
+    """Tells which nodes of a file make a text out of literals, so that they are worth flattening."""
+
+    _known: dict[int, bool] = field(factory=dict[int, bool], init=False)
+
+    def __call__(self, node: ast.AST) -> bool:
+        """Whether a node does; each is looked into once."""
+        if isinstance(node, ast.BinOp | ast.Call):
+            known = self._known.get(id(node))
+            if known is None:
+                known = self._known[id(node)] = self._inside(node)
+            return known
+        return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+    def _inside(self, node: ast.BinOp | ast.Call) -> bool:
+        if isinstance(node, ast.BinOp):
+            return isinstance(node.op, ast.Add | ast.Mod | ast.Div) and (self(node.left) or self(node.right))
         name = last_name(node.func)
         if name == "urljoin":
             return True
         inner = [node.func.value] if isinstance(node.func, ast.Attribute) else node.args[:1]
-        return name in _SAME_TEXT | {"join"} and any(map(is_text, inner))
-    return isinstance(node, ast.JoinedStr)
+        return name in _SAME_TEXT | {"join"} and any(map(self, inner))
+
+
+def _last_line(node: ast.expr) -> int:
+    return node.end_lineno or 0
 
 
 def _key(target: ast.AST) -> str | None:
@@ -92,12 +112,15 @@ class Names:
     """What names stand for: the latest assignment before the place where they are read.
 
     Attributes:
+        is_text: tells what makes a text.
         used: the assigned expressions that have been read, by ``id``.
 
     """
 
-    _values: dict[tuple[int, str], list[ast.expr]] = field(factory=dict[tuple[int, str], list[ast.expr]])
+    is_text: Texts = field(factory=Texts)
     used: set[int] = field(factory=set[int])
+    _values: dict[tuple[int, str], list[ast.expr]] = field(factory=dict[tuple[int, str], list[ast.expr]])
+    _lines: dict[tuple[int, str], list[int]] = field(factory=dict[tuple[int, str], list[int]])
 
     def learn(self, tree: ast.AST) -> None:
         """Remember every assignment of a file, defaults of parameters included."""
@@ -113,6 +136,9 @@ class Names:
                 scope = id(node)
                 self._defaults(node.args, scope)
             waiting.extend([(child, scope) for child in children(node)][::-1])
+        for key, values in self._values.items():
+            values.sort(key=_last_line)
+            self._lines[key] = list(map(_last_line, values))
 
     def _assignment(self, node: ast.AST, scope: int) -> None:
         if isinstance(node, ast.Assign):
@@ -146,14 +172,11 @@ class Names:
         key = _key(node)
         if key is None:
             return None
-        if key.startswith("."):
+        if key.startswith(".") or not scope:
             known = self._values.get((0, key), [])
             return known[0] if len(known) == 1 else None
-        line = getattr(node, "lineno", 0)
-        known = [value for value in self._values.get((scope, key), []) if (value.end_lineno or 0) < line or not scope]
-        if known:
-            return known[-1] if scope or len(known) == 1 else None
-        return self.value(node, 0) if scope else None
+        before = bisect_left(self._lines.get((scope, key), []), getattr(node, "lineno", 0))
+        return self._values[scope, key][before - 1] if before else self.value(node, 0)
 
 
 @define(eq=False)
@@ -164,8 +187,13 @@ class Flattener:
     scope: int = 0
     read: list[ast.expr] = field(factory=list[ast.expr])
 
+    def text(self, node: ast.AST) -> list[Piece]:
+        """Return the pieces of the text that an expression makes, none where there are too many for an address."""
+        pieces = list(islice(self.pieces(node), _MOST))
+        return pieces if len(pieces) < _MOST else []
+
     def pieces(self, node: ast.AST, depth: int = 0) -> Iterator[Piece]:
-        """Return the pieces of the text that an expression makes."""
+        """Give the pieces of the text that an expression makes."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield Piece(text=_HOLES.sub(WILD, node.value), literal=node)
         elif isinstance(node, ast.JoinedStr):
@@ -173,7 +201,7 @@ class Flattener:
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             yield from self.pieces(node.left, depth)
             yield from self.pieces(node.right, depth)
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and is_text(node.left):
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and self.names.is_text(node.left):
             yield from self.pieces(node.left, depth)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             yield from self._joined_by("/", [node.left, node.right], depth)
@@ -191,7 +219,7 @@ class Flattener:
 
     def _named(self, node: ast.AST, depth: int) -> Iterator[Piece]:
         value = self.names.value(node, self.scope) if depth < _DEEPEST else None
-        if value is not None and (is_text(value) or isinstance(value, ast.Name | ast.Attribute | ast.BinOp)):
+        if value is not None and (self.names.is_text(value) or isinstance(value, _NAMES)):
             self.read.append(value)
             yield from self.pieces(value, depth + 1)
         else:
@@ -213,7 +241,8 @@ class Flattener:
 
     def _joined_by(self, glue: str, nodes: list[ast.expr], depth: int) -> Iterator[Piece]:
         for number, node in enumerate(nodes):
-            parts = list(self.pieces(node, depth + 1)) if depth < _DEEPEST else [Piece(text=WILD)]
+            inner: Iterable[Piece] = self.pieces(node, depth + 1) if depth < _DEEPEST else ()
+            parts = list(islice(inner, _MOST)) or [Piece(text=WILD)]
             if number:
                 yield Piece(text=glue)
                 first = parts[0]

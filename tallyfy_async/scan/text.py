@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Final
 
 from attrs import define, field
 
+from tallyfy_async.scan.effort import ADDRESS, HIT, WORD, Effort
 from tallyfy_async.scan.findings import JSON_LOGIN, RULES, Edit, Hit, endpoint_hit
 from tallyfy_async.scan.methods import method_of
 from tallyfy_async.scan.paths import Host, Place, host_kind, may_be_old, old_endpoint, rename_of, sure_to_rename
@@ -32,15 +35,18 @@ _SERVES: Final = re.compile(
 _JSON: Final = re.compile(
     r"JSON\.stringify|json_encode|to_json|application/json|json\.Marshal|\bjson\s*[:=]|AsJsonAsync"
 )
+_NAMED: Final = re.compile(r"([A-Za-z_]\w*)[\"']?\s*(?::\s*\w+\s*)?(?::?=|=>|:)\s*[$@]?[\"'`]?$")
+_JOINED: Final = re.compile(r"(?<=[{$@.>#(\s])(?P<name>[A-Za-z_]\w*+)\}{0,2}(?=(?:\s*(?:\+|\.|&)\s*[\"'`])?/)")
 _NEAR: Final = 300
 _FAR: Final = 20_000
 
 
-@define(eq=False)
+@define(eq=False, slots=False)
 class _Finder:
     text: str
     suffix: str
     meant: bool
+    effort: Effort
     join: re.Pattern[str] = field(init=False)
     bases: dict[str, re.Match[str]] = field(init=False)
 
@@ -50,7 +56,7 @@ class _Finder:
 
     def hits(self) -> Iterator[Hit]:
         done = 0
-        for word in _WORDS.finditer(self.text):
+        for word in self.effort.each(WORD, _WORDS.finditer(self.text)):
             if word.start() < done:
                 continue
             before = lead(self.text, word.start())
@@ -68,12 +74,12 @@ class _Finder:
         if not may_be_old(path.parts):
             return
         host = self._host(before)
-        if host is Host.OTHER or self._is_prefix(before, path):
+        if host is Host.OTHER or self._is_prefix(before, path) or not self.effort.allows(ADDRESS):
             return
         method = method_of(self.text, before.start, path.end)
         place = Place(segments=path.parts, host=host, method=method, rooted=before.rooted, complete=not path.open)
         row = old_endpoint(place, meant=self.meant)
-        if row is None:
+        if row is None or not self.effort.allows(HIT):
             return
         yield endpoint_hit(row, method, before.start, self._edits(place, path) if sure_to_rename(row, place) else ())
         if row.path == "/auth/login" and self._near_json(before.start, path.end):
@@ -92,15 +98,20 @@ class _Finder:
 
     def _is_prefix(self, before: Lead, path: Walked) -> bool:
         """Whether the file goes on where the address ends: a constant that others are made of."""
-        named = re.search(
-            r"([A-Za-z_]\w*)[\"']?\s*(?::\s*\w+\s*)?(?::?=|=>|:)\s*[$@]?[\"'`]?$",
-            self.text[max(0, before.start - 80) : before.start],
-        )
+        named = _NAMED.search(self.text[max(0, before.start - 80) : before.start])
         if named is None:
             return False
-        name = re.escape(named[1])
-        joined = rf"[{{$@.>#(\s]{name}\}}{{0,2}}(?:\s*(?:\+|\.|&)\s*[\"'`])?/"
-        return re.search(joined, self.text[path.end : path.end + _FAR]) is not None
+        uses = self._joined.get(named[1], [])
+        following = bisect_left(uses, path.end + 1)
+        return following < len(uses) and uses[following] < path.end + _FAR
+
+    @cached_property
+    def _joined(self) -> dict[str, list[int]]:
+        """Where names stand that a path goes on behind."""
+        uses: dict[str, list[int]] = {}
+        for use in _JOINED.finditer(self.text):
+            uses.setdefault(use["name"], []).append(use.start())
+        return uses
 
     def _near_json(self, start: int, end: int) -> bool:
         around = self.text[max(0, start - _NEAR) : end + _NEAR]
@@ -121,6 +132,6 @@ class _Finder:
         return (Edit(start=start, end=end, text=rename.text),)
 
 
-def text_hits(text: str, suffix: str, *, meant: bool) -> list[Hit]:
+def text_hits(text: str, suffix: str, effort: Effort, *, meant: bool) -> list[Hit]:
     """Return the hits of a text; ``suffix`` of the file name tells how texts are joined in its language."""
-    return list(_Finder(text, suffix, meant).hits())
+    return list(_Finder(text, suffix, meant, effort).hits())

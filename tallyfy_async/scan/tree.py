@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.scan.documents import is_openapi, is_postman, notebook_cells, openapi_hits, postman_hits
+from tallyfy_async.scan.effort import Effort
 from tallyfy_async.scan.findings import Finding, Hit, Lines
 from tallyfy_async.scan.python import python_hits
 from tallyfy_async.scan.secrets import secret_hits
@@ -37,8 +38,8 @@ EXCLUDED: Final = (
     "venv",
 )
 """Names that a walk leaves out."""
-IGNORE: Final = re.compile(r"tallyfy:\s*ignore", re.IGNORECASE)
-"""What a line has in it whose findings are not wanted."""
+DENSE: Final = "too dense: scanned in part"
+"""What is told of a file with more addresses than are looked at, or more findings than are shown: a thousand or so."""
 _ALWAYS: Final = (
     b"allyfy",
     b"ALLYFY",
@@ -61,7 +62,7 @@ class Tally:
     Attributes:
         files: how many have been looked at.
         findings: how many things were found.
-        skipped: how many files were not scanned, by reason.
+        skipped: how many files were not scanned, or not wholly, by reason.
         notes: path and reason of the first hundred of them; binary ones are not named.
 
     """
@@ -72,7 +73,7 @@ class Tally:
     notes: list[tuple[str, str]] = field(factory=list[tuple[str, str]])
 
     def skip(self, path: str, reason: str) -> None:
-        """Count a file that is not scanned."""
+        """Count a file that is not scanned, or not wholly."""
         self.skipped[reason] += 1
         if reason != "binary" and len(self.notes) < 100:
             self.notes.append((path, reason))
@@ -123,8 +124,9 @@ class _Scan:
         seen: set[str] = set()
         for top in given:
             named = not os.path.isdir(top)  # noqa: PTH112 - as above
+            real = os.path.realpath(top)
             for path in [top] if named else _files(top, self.exclude, tally):
-                whole = os.path.abspath(path)  # noqa: PTH100 - as above
+                whole = real if named else real + os.sep + path[len(top) :].lstrip(os.sep)
                 if whole in seen:
                     continue
                 seen.add(whole)
@@ -178,43 +180,58 @@ def _scan_file(path: str, largest: int, tally: Tally, *, named: bool) -> list[Fi
     except Skipped as reason:
         tally.skip(path, str(reason))
         return []
-    return findings_of(path, source, named=named)
+    effort = Effort()
+    findings = findings_of(path, source, effort, named=named)
+    if effort.spent:
+        tally.skip(path, DENSE)
+    return findings
 
 
-def findings_of(path: str, source: Source, *, named: bool = False) -> list[Finding]:
-    """Return the findings of a file that has been read, in the order of their lines."""
-    text = source.text
+def findings_of(path: str, source: Source, effort: Effort | None = None, *, named: bool = False) -> list[Finding]:
+    """Return the findings of a file that has been read, in the order of their lines.
+
+    ``effort`` is what may be spent on it; what that does not pay for is left out, and ``effort.spent`` tells so.
+    """
+    text, effort = source.text, Effort() if effort is None else effort
     mentions = "tallyfy" in text.lower() or "tallyfy" in os.path.basename(path).lower()  # noqa: PTH119 - a text
     meant = mentions or named
-    found: list[tuple[int | None, Hit]] = [(None, hit) for hit in secret_hits(text)] if mentions else []
-    if suffix_of(path) == ".ipynb":
-        found += [(cell.number, hit) for cell in notebook_cells(text, meant=meant) for hit in cell.hits]
-    else:
-        found += [(None, hit) for hit in _hits(path, text, meant=meant)]
+    found: list[tuple[int | None, Hit]] = []
+    if mentions:
+        found += [(None, hit) for hit in effort.hits(secret_hits(text))]
+    found += _hits(path, text, effort, meant=meant)
     lines = Lines(text)
-    findings = [_finding(path, text, lines, cell, hit) for cell, hit in found]
-    wanted = {(one.line, one.column, one.rule, one.old): one for one in findings if one is not None}
+    findings = [_finding(path, lines, cell, hit) for cell, hit in found if not lines.ignored(hit.start)]
+    wanted = {(one.line, one.column, one.rule, one.old): one for one in findings}
     return [wanted[key] for key in sorted(wanted)]
 
 
-def _hits(path: str, text: str, *, meant: bool) -> list[Hit]:
+def _hits(path: str, text: str, effort: Effort, *, meant: bool) -> list[tuple[int | None, Hit]]:
     suffix = suffix_of(path)
+    try:
+        if suffix == ".ipynb":
+            cells = notebook_cells(text, effort, meant=meant)
+            return [(cell.number, hit) for cell in cells for hit in cell.hits]
+        hits = _of_kind(suffix, text, effort, meant=meant)
+    except ValueError:
+        hits = None
+    if hits is None:
+        hits = text_hits(text, suffix, effort, meant=meant)
+    return [(None, hit) for hit in hits]
+
+
+def _of_kind(suffix: str, text: str, effort: Effort, *, meant: bool) -> list[Hit] | None:
+    """Return the hits of a file whose kind is known, None where it is any text."""
     if suffix in _PYTHON or (not suffix and _SHEBANG.match(text)):
-        hits = python_hits(text, meant=meant)
-        if hits is not None:
-            return hits
+        return python_hits(text, effort, meant=meant)
     if suffix in {".json", ".yaml", ".yml"} and is_openapi(text):
-        return openapi_hits(text, is_json=suffix == ".json", meant=meant)
+        return openapi_hits(text, effort, is_json=suffix == ".json", meant=meant)
     if suffix == ".json" and is_postman(text):
-        return postman_hits(text, meant=meant)
-    return text_hits(text, suffix, meant=meant)
+        return postman_hits(text, effort, meant=meant)
+    return None
 
 
-def _finding(path: str, text: str, lines: Lines, cell: int | None, hit: Hit) -> Finding | None:
+def _finding(path: str, lines: Lines, cell: int | None, hit: Hit) -> Finding:
     line, column = lines.place(hit.start)
-    end = lines.starts[line] if line < len(lines.starts) else len(text)
-    if IGNORE.search(text, lines.starts[line - 1], end):
-        return None
     return Finding(
         path=path,
         line=line,

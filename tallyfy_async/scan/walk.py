@@ -8,7 +8,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from tallyfy_async.scan.flat import BASE_NAME
-from tallyfy_async.scan.paths import WILD, Host, host_kind
+from tallyfy_async.scan.paths import LONGEST, WILD, Host, host_kind
 
 _BRACES: Final = (
     r"\$\{\{?[^{}\n]{0,160}(?:\{[^{}\n]{0,80}\}[^{}\n]{0,80})?\}\}?|\#\{[^{}\n]{0,160}\}|\{\{?[^{}\n]{0,160}\}\}?"
@@ -33,7 +33,7 @@ _JOINS: Final = {
     ".exs": "<>", ".hs": r"<>|\+\+", ".sql": r"\|\|",
 }  # fmt: skip
 _QUOTES: Final = "\"'`"
-_LONGEST: Final = 600
+_FARTHEST: Final = 600
 _BACK: Final = 240
 
 
@@ -63,10 +63,13 @@ class _Walker:
     join: re.Pattern[str]
     parts: list[str] = field(factory=lambda: [""])
     spans: list[tuple[int, int] | None] = field(factory=lambda: [None])
+    limit: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.limit = min(len(self.text), self.at + _FARTHEST)
 
     def walk(self) -> Walked:
-        limit = min(len(self.text), self.at + _LONGEST)
-        while self.at < limit and self._step():
+        while self.at < self.limit and len(self.parts) <= LONGEST + 1 and self._step():
             pass
         opened = len(self.parts) > 1 and not self.parts[-1]
         if opened:
@@ -120,7 +123,7 @@ class _Walker:
 
     def _joined(self, at: int) -> bool:
         joined = self.join.match(self.text, at)
-        while joined is not None:
+        while joined is not None and at < self.limit:
             at = joined.end()
             if self.text[at : at + 1] in set(_QUOTES):
                 self.quote, self.at = self.text[at], at + 1
@@ -170,8 +173,9 @@ class Lead:
 
 _BASE: Final = re.compile(r"(?:\\?/(?:api|v\d+))+$")
 _BARE_BASE: Final = re.compile(r"(?:(?<=[\"'`\s=(])|^)(?:api|v\d+)$")
-_HOST: Final = re.compile(rf"[A-Za-z][\w+.-]*:\\?/\\?/(?P<host>(?:{_BRACES}|{_NAMED}|[^\s\"'`/<>\\])+)$")
-_START: Final = re.compile(r"(?:^|[\s\"'`(=,|\[>;])$")
+_HOST: Final = re.compile(rf"[A-Za-z][\w+.-]*:\\?/\\?/(?P<host>(?:{_BRACES}|{_NAMED}|[^\s\"'`/<>\\])++)$")
+_STARTS: Final = frozenset("\"'`(=,|[>;")
+_HOLE_ENDS: Final = frozenset("})]%>@")
 _JOINED_NAME: Final = re.compile(
     r"(?<![\w.>$@])(?:[$@]*[A-Za-z_]\w*(?:\.|->|::|\?\.))*[$@]*(?P<last>[A-Za-z_]\w*)(?:\(\)|\[[^\[\]\n]*\])?"
     r"\s*(?:\+|\.|&|~|<>|\.\.)\s*[$@]*[\"'`]$"
@@ -187,15 +191,25 @@ def lead(text: str, at: int) -> Lead | None:
     offset = at - len(left)
     slash = 2 if left.endswith("\\/") else 1 if left.endswith("/") else 0
     rest = left[: len(left) - slash]
-    rest = _BASE.sub("", rest) if slash else rest
-    rest = _BARE_BASE.sub("", rest) if slash else rest
-    host = _HOST.search(rest)
-    if host is not None and slash:
+    if slash and (rest.endswith("api") or rest[-1:].isdecimal()):
+        rest = _BARE_BASE.sub("", _BASE.sub("", rest))
+    host = _HOST.search(rest) if slash and ("://" in rest or ":\\/" in rest or ":/\\" in rest) else None
+    if host is not None:
         return Lead(start=offset + host.start(), host=host_kind(host["host"]), quote=_quote(rest[: host.start()]))
-    hole = _HOLE_BEFORE.search(rest)
+    hole = _HOLE_BEFORE.search(rest) if _may_end_hole(rest) else None
     if hole is not None:
         return _after_hole(rest[: hole.start()], hole[0], offset, slash=bool(slash))
-    return _at_start(rest, offset, slash=bool(slash)) if _START.search(rest) else None
+    return _at_start(rest, offset, slash=bool(slash)) if _is_start(rest) else None
+
+
+def _may_end_hole(left: str) -> bool:
+    """Whether a look for a placeholder is worth its time."""
+    last = left[-1:]
+    return last in _HOLE_ENDS or ((last == "_" or last.isalnum()) and ("$" in left or "%" in left))
+
+
+def _is_start(left: str) -> bool:
+    return not left or left[-1] in _STARTS or left[-1].isspace()
 
 
 def _quote(left: str) -> str | None:
@@ -208,7 +222,7 @@ def _after_hole(left: str, hole: str, offset: int, *, slash: bool) -> Lead | Non
     names = _WORD.findall(hole)
     name = names[-1] if names else None
     deep = left.endswith("/") or (bool(left) and left[-1] in "}%" and left[-1] != "%")
-    if not deep and not _START.search(left):
+    if not deep and not _is_start(left):
         return None
     based = name is None or len(name) == 1 or bool(BASE_NAME.search(name))
     rooted = slash and not deep and based
@@ -219,10 +233,10 @@ def _at_start(left: str, offset: int, *, slash: bool) -> Lead | None:
     quote = left[-1] if left and left[-1] in _QUOTES else None
     if not slash and quote is None:
         return None
-    joined = _JOINED_NAME.search(left)
+    joined = _JOINED_NAME.search(left) if quote is not None else None
     if joined is not None:
         based = bool(BASE_NAME.search(joined["last"]))
         start = offset + joined.start()
         return Lead(start=start, host=Host.UNKNOWN, quote=quote, name=joined["last"], rooted=slash and based)
-    rooted = slash and not _JOINED.search(left)
+    rooted = slash and (quote is None or not _JOINED.search(left))
     return Lead(start=offset + len(left), host=Host.UNKNOWN, quote=quote or _quote(left), rooted=rooted)

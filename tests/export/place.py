@@ -19,6 +19,7 @@ ROUTES = {
     "users": "users?with=groups",
     "guests": "guests",
     "groups": "groups",
+    "roles": "roles",
     "tags": "tags?all=true",
     "custom_fields": "custom-field-keys",
     "checklist_folders": "folders?folder_type=checklist",
@@ -50,7 +51,7 @@ async def world_of(tallyfy: TallyfyClient) -> World:
         while number < last:
             number += 1
             reply = await tallyfy.request("GET", f"organizations/{org.id}/{path}", params={**params, "page": number})
-            last = reply.meta["pagination"]["total_pages"]
+            last = reply.meta["pagination"]["total_pages"] if reply.meta else 1
             world[kind].update((str(row["email" if kind == "guests" else "id"]), row) for row in reply.data)
     return world
 

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import errno
+import os
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tallyfy_async import ConfigurationError, NotFoundError, PaginationError, PermissionDeniedError, ServerError, export
+from tallyfy_async import (
+    ConfigurationError,
+    ExportError,
+    NotFoundError,
+    PaginationError,
+    PermissionDeniedError,
+    ServerError,
+    export,
+)
 from tallyfy_async.export import KINDS, Progress
 from tallyfy_async.sandbox import Fault
 from tests.export.place import Place, made, world_of
@@ -175,7 +186,7 @@ async def test_an_error_is_raised_bare_and_the_next_export_goes_on(place: Place)
         asked = counts(sandbox)["list_tasks"]
         report = await place.export(org, kinds=["tasks"], concurrency=1)
         assert report.resumed
-        assert counts(sandbox)["list_tasks"] - asked == 9 - 2  # the page committed last is looked at again
+        assert counts(sandbox)["list_tasks"] - asked == 9 - 1  # the page committed last is looked at again
         world = await world_of(tallyfy)
     assert place.world() == {"tasks": world["tasks"]}
     assert report.kinds["tasks"].written == 90
@@ -260,6 +271,127 @@ async def test_a_list_that_loses_rows_each_time_is_told(place: Place) -> None:
     assert len(oldest) == 4
 
 
+async def test_a_row_that_went_while_another_came_is_not_missed(place: Place) -> None:
+    """The total stays as it was, and the row that slipped to the front would be on no page."""
+    sandbox = made()
+    async with connect(sandbox) as tallyfy:
+        org = tallyfy.organization()
+        oldest = (await org.runs.list(sort="created_at").collect(1))[0]
+        checklist = await org.checklists.create(title="Plain", type="procedure")
+        left = [oldest.id]
+
+        async def spoil(told: Progress) -> None:
+            if told.rows == 6 and left:
+                doomed = left.pop()
+                await org.runs.archive(doomed)
+                await org.runs.delete(doomed)
+                await org.runs.launch(checklist.id, name="As many as before")
+
+        report = await place.export(org, kinds=["runs"], concurrency=1, progress=spoil)
+        world = await world_of(tallyfy)
+    assert not left
+    assert place.world() == {"runs": world["runs"]}
+    assert report.kinds["runs"].rows == 20
+    assert not report.kinds["runs"].unsettled
+
+
+async def test_a_row_that_goes_while_another_comes_each_time_is_told_and_nothing_is_removed(place: Place) -> None:
+    sandbox = made(runs=40)
+    async with connect(sandbox) as tallyfy:
+        org = tallyfy.organization()
+        checklist = await org.checklists.create(title="Plain", type="procedure")
+        oldest = [run.id for run in await org.runs.list(sort="created_at").collect(8)]
+        await place.export(org, kinds=["runs"])
+        before = place.world()["runs"]
+
+        async def spoil(told: Progress) -> None:
+            if told.rows == 12 and not told.done:
+                doomed = oldest.pop()
+                await org.runs.archive(doomed)
+                await org.runs.delete(doomed)
+                await org.runs.launch(checklist.id, name="As many as before")
+
+        report = await place.export(org, kinds=["runs"], concurrency=1, progress=spoil)
+    assert report.kinds["runs"].unsettled
+    assert report.kinds["runs"].removed == 0
+    assert set(before) <= set(place.world()["runs"])
+
+
+async def test_a_list_that_only_grows_is_read_once(place: Place) -> None:
+    sandbox = made()
+    async with connect(sandbox) as tallyfy:
+        org = tallyfy.organization()
+        checklist = await org.checklists.create(title="Plain", type="procedure")
+        launched: list[str] = []
+
+        async def grow(told: Progress) -> None:
+            if told.rows in {6, 12} and not told.done:
+                launched.append((await org.runs.launch(checklist.id, name="One more")).id)
+
+        report = await place.export(org, kinds=["runs"], concurrency=1, progress=grow)
+        world = await world_of(tallyfy)
+    assert len(launched) == 2
+    assert place.world() == {"runs": world["runs"]}
+    assert counts(sandbox)["list_runs"] <= 4 + 1 + 1 + 4  # the pages, the end looked at, one fetched anew; world_of
+    assert report.kinds["runs"].rows == 22
+
+
+async def test_since_takes_the_second_that_it_is_in(place: Place) -> None:
+    """The server's dates are whole seconds: what changed after the moment may seem to have changed before it."""
+    sandbox = made()
+    async with connect(sandbox) as tallyfy:
+        org = tallyfy.organization()
+        run = (await org.runs.list().collect(1))[0]
+        changed = (await org.runs.update(run.id, name="Renamed")).last_updated
+        assert changed is not None
+        since = changed.replace(microsecond=0) + timedelta(milliseconds=900)
+        await place.export(org, since=since, kinds=["runs"])
+    assert run.id in place.world()["runs"]
+
+
+async def test_roles_are_there_and_a_server_may_lack_them(place: Place) -> None:
+    sandbox = made()
+    async with connect(sandbox, allow_unverified=False) as tallyfy:  # a warning would be an error here
+        await place.export(tallyfy.organization(), kinds=["roles"])
+        assert [role["name"] for role in place.world()["roles"].values()] == ["auditor"]
+        body = {"error": True, "message": "API endpoint not found", "code": "ENDPOINT_NOT_FOUND"}
+        sandbox.faults.add(Fault(operation="list_roles", status=404, body=body, times=None))
+        report = await place.export(tallyfy.organization(), kinds=["roles", "tags"])
+    assert set(report.refused) == {"roles"}
+
+
+async def test_a_disk_that_is_full_is_told_and_the_next_export_goes_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = made()
+    full = True
+    fsync, connection = os.fsync, sqlite3.connect
+
+    def flush(handle: int) -> None:
+        if full and place.path.joinpath("tasks.ndjson.part").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    def small(*arguments: Any, **words: Any) -> sqlite3.Connection:
+        made: sqlite3.Connection = connection(*arguments, **words)
+        if full:
+            made.execute("PRAGMA max_page_count = 60")
+        return made
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(sqlite3, "connect", small)
+    async with connect(sandbox) as tallyfy:
+        org = tallyfy.organization()
+        with pytest.raises(ExportError, match=r"cannot be written: .*(full|No space)") as caught:
+            await place.export(org)
+        assert isinstance(caught.value.__cause__, OSError | sqlite3.Error)
+        full = False
+        monkeypatch.undo()
+        report = await place.export(org)
+        assert report.resumed
+        assert place.world() == await world_of(tallyfy)
+
+
 async def test_a_list_that_keeps_ending_short_is_an_error(place: Place) -> None:
     sandbox = made()
     short = {"meta": {"pagination": {"total": 999, "count": 4, "per_page": 100, "current_page": 1, "total_pages": 1}}}
@@ -320,7 +452,7 @@ async def test_the_second_export_into_a_target_takes_it_over(place: Place) -> No
             if told.rows == 30 and not other:
                 other.append(await place.export(org, kinds=["tasks"]))
 
-        with pytest.raises(ConfigurationError, match="another export writes here"):
+        with pytest.raises(ExportError, match="another export writes here"):
             await place.export(org, kinds=["tasks"], progress=intrude, concurrency=1)
         world = await world_of(tallyfy)
     assert place.world() == {"tasks": world["tasks"]}
@@ -338,6 +470,9 @@ async def test_the_second_export_into_a_target_takes_it_over(place: Place) -> No
         ({"since": "2026-01-01"}, "time zone"),
         ({"concurrency": 0}, "at least 1"),
         ({"concurrency": True}, "at least 1"),
+        ({"progress": 5}, "progress must be"),
+        ({"kinds": 5}, "kinds must be"),
+        ({"kinds": [["tasks"]]}, "kinds must be"),
     ],
 )
 async def test_wrong_arguments_send_and_write_nothing(place: Place, wishes: dict[str, Any], said: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tallyfy_async import ConfigurationError, NotFoundError, export
+from tallyfy_async import ConfigurationError, ExportError, NotFoundError, export
 from tallyfy_async.export.kinds import KINDS, Row, changed_at
 from tallyfy_async.sandbox import Fault
 from tests.export.place import Place, made
@@ -70,7 +70,7 @@ async def test_an_empty_file_will_do_and_one_that_cannot_be_made_is_told(tmp_pat
     place.path.touch()
     async with connect(made()) as tallyfy:
         await place.export(tallyfy.organization(), kinds=["tags"])
-        with pytest.raises(sqlite3.OperationalError):
+        with pytest.raises(ConfigurationError, match="cannot be written"):
             await export.to_sqlite(tallyfy.organization(), tmp_path / "nowhere" / "a.db", kinds=["tags"])
     assert place.world()["tags"]
 
@@ -139,7 +139,9 @@ async def test_a_file_is_no_directory(tmp_path: Path) -> None:
     assert place.path.read_text() == "mine"
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"format": 99}', "\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"format": 99}', "\x00", '{"format": 1}', '{"format": 1, "plan": 5}', "[" * 100_000]
+)
 async def test_a_state_that_is_not_ours_is_refused(tmp_path: Path, content: str) -> None:
     place = _directory(tmp_path)
     place.path.mkdir()
@@ -159,7 +161,7 @@ async def test_a_file_that_somebody_broke_is_told(tmp_path: Path) -> None:
     async with connect(made()) as tallyfy:
         await place.export(tallyfy.organization(), kinds=["tags"])
         (place.path / "tags.ndjson").write_text("{broken\n")
-        with pytest.raises(ConfigurationError, match="changed by somebody else"):
+        with pytest.raises(ExportError, match="changed by somebody else"):
             await place.export(tallyfy.organization(), kinds=["tags"])
         (place.path / "tags.ndjson").unlink()
         await place.export(tallyfy.organization(), kinds=["tags"])

@@ -173,6 +173,34 @@ def test_any_file(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "src", "--any-file", "--exclude", "a.*")[0] == 0
 
 
+def test_ctrl_c_while_files_are_rewritten(
+    tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", stop)
+    code, out, err = run(capsys, "src", "--fix")
+    assert (code, out) == (130, "")
+    assert err.endswith("interrupted\n")
+    assert (tree / "a.py").read_text() == OLD
+    assert {one.name for one in tree.iterdir()} == {"a.py", "b.py"}
+
+
+@pytest.mark.once
+def test_readers_that_have_seen_enough(tree: Path) -> None:
+    for number in range(300):
+        (tree / f"{number}.py").write_text(OLD)
+    environment = {**os.environ, "PYTHONPATH": str(Path(tallyfy_async.__file__).parents[1])}
+    words = [sys.executable, "-m", "tallyfy_async", "endpoints", "check", "src", "--fix"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+    assert process.returncode == 1
+    assert (tree / "299.py").read_text() != OLD  # it did its work all the same
+
+
 def test_a_terminal_sees_progress_and_a_pipe_does_not(tree: Path) -> None:
     for number in range(70):
         (tree / f"{number}.txt").write_text("")

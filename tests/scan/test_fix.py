@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tallyfy_async.protocol.migration import MIGRATIONS, Kind
 from tallyfy_async.scan import Finding, fix, scan
-from tallyfy_async.scan.source import LARGEST, Source
+from tallyfy_async.scan.source import LARGEST, Skipped, Source
 from tallyfy_async.scan.tree import findings_of
 from tests.scan.languages import STYLES, notebook, openapi_json, openapi_yaml, postman
 
@@ -167,6 +167,73 @@ def test_the_diff_shows_no_secret(tmp_path: Path) -> None:
     assert "+curl $BASE/utils/countries" in made.diff
     assert token not in made.diff
     assert token in made.data.decode()
+
+
+def test_a_line_that_looks_like_a_head_of_the_diff_shows_no_secret(tmp_path: Path) -> None:
+    file = tmp_path / "a.lua"
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc123"
+    file.write_text(f"-- Tallyfy\n-- curl $BASE/countries -H 'Authorization: Bearer {token}'\n")
+    made = fix(str(file), list(scan([file])), largest=LARGEST)
+    assert made is not None
+    assert "\n--- curl $BASE/countries" in made.diff
+    assert token not in made.diff
+    assert token not in repr(made)
+
+
+def test_the_diff_names_the_lines(tmp_path: Path) -> None:
+    file = tmp_path / "a.sh"
+    file.write_text("# Tallyfy\n\tcurl $BASE/countries\ncurl $BASE/url-check\n\ncurl $BASE/countries")
+    made = fix(str(file), list(scan([file])), largest=LARGEST)
+    assert made is not None
+    assert made.diff == (
+        f"--- a/{file}\n+++ b/{file}\n@@ -2,2 +2,2 @@\n-\tcurl $BASE/countries\n-curl $BASE/url-check\n"
+        "+\tcurl $BASE/utils/countries\n+curl $BASE/utils/check-url\n"
+        "@@ -5 +5 @@\n-curl $BASE/countries\n+curl $BASE/utils/countries\n"
+    )
+
+
+def test_escaped_slashes_of_json_are_no_matter(tmp_path: Path) -> None:
+    """PHP writes them."""
+    for name in ("openapi.json", "calls.json"):
+        file = tmp_path / name
+        file.write_text(DOCUMENTS[name](("GET", "/organizations/{org}/role")).replace("/", "\\/"))
+        before = json.loads(file.read_text())
+        assert fixed(file) == []
+        assert json.loads(file.read_text()) == json.loads(
+            json.dumps(before).replace("/role", "/me/role").replace('"role"', '"me", "role"')
+            .replace('"GET /organizations/{org}/me/role"', '"GET /organizations/{org}/role"')
+        )  # fmt: skip
+
+
+def test_bytes_that_do_not_decode_move_no_edit(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    line = b'log("countries \xff\xfe\xff\xff\xff\xff\xff\xff"); client.get(BASE + "/countries")\n'
+    file.write_bytes(b"# Tallyfy\n" + line)
+    assert fixed(file) == []
+    assert file.read_bytes() == b"# Tallyfy\n" + line.replace(b"/countries", b"/utils/countries")
+
+
+def test_a_file_with_two_names_is_left(tmp_path: Path) -> None:
+    file, other = tmp_path / "a.sh", tmp_path / "b.sh"
+    file.write_text("# Tallyfy\ncurl $BASE/countries\n")
+    other.hardlink_to(file)
+    made = fix(str(file), list(scan([file])), largest=LARGEST)
+    assert made is not None
+    with pytest.raises(OSError, match="hard links"):
+        made.write()
+    assert "utils" not in file.read_text() + other.read_text()
+
+
+def test_a_file_that_is_changed_after_the_diff_is_left(tmp_path: Path) -> None:
+    file = tmp_path / "a.sh"
+    file.write_text("# Tallyfy\ncurl $BASE/countries\n")
+    made = fix(str(file), list(scan([file])), largest=LARGEST)
+    assert made is not None
+    for now in ("# Tallyfy\ncurl $BASE/countries\n# saved in between\n", ""):
+        file.write_text(now)
+        with pytest.raises(Skipped, match="changed meanwhile"):
+            made.write()
+        assert file.read_text() == now
 
 
 def test_notebooks_keep_their_form(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_links_make_no_loop_and_no_doubles(tmp_path: Path) -> None:
     (folder / "same.py").symlink_to("a.py")
     assert names(tmp_path) == ["a.py"]
     assert names(folder / "same.py") == ["same.py"]
+    assert names(folder / "same.py", folder / "a.py") == ["same.py"]
     assert names(tmp_path, folder, folder / "a.py", folder / ".." / "a" / "a.py") == ["a.py"]
 
 
