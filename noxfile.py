@@ -11,7 +11,8 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-PARALLEL = ("--numprocesses", "auto")
+# Tests that share a costly server, by the mark xdist_group, run in one process.
+PARALLEL = ("--numprocesses", "auto", "--dist", "loadgroup")
 # What is proved once and for all is proved on the oldest Python.
 REPEATED = ("-m", "not once", "--ignore=tests/sandbox/test_schemathesis.py")
 EVERYTHING = ",".join(sorted(PROJECT["project"]["optional-dependencies"]))

@@ -1,7 +1,8 @@
 """Measure the rows and print the table: ``python -m benchmarks --help``.
 
 Further commands: ``report`` merges the files of several runs, ``gate`` compares ratios with the committed baseline,
-``anatomy`` tells where the time of a call goes, ``soak`` runs mixed traffic for minutes; each has its own ``--help``.
+``anatomy`` tells where the time of a call goes, ``capacity`` simulates fleets of processes, ``chaos`` kills the workers
+of an export, ``soak`` runs mixed traffic for minutes; each has its own ``--help``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from benchmarks.rows import all_rows
 
 COMMANDS = {
     "anatomy": "benchmarks.anatomy",
+    "capacity": "benchmarks.capacity.command",
+    "chaos": "benchmarks.fleet.chaos",
     "gate": "benchmarks.gate",
     "report": "benchmarks.report",
     "soak": "benchmarks.soak.command",

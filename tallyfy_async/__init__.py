@@ -146,6 +146,7 @@ else:
         "bulk": "engine.bulk",
         "errors": "errors",
         "export": "export",
+        "fleet": "fleet",
         "models": "models",
         "sandbox": "sandbox",
         "testing": "testing",

@@ -167,6 +167,7 @@ def test_the_rows_are_found() -> None:
         "refresh_storm",
         "requests",
         "retry_layer",
+        "scaling",
         "store_storm",
         "structuring",
         "throttle",

@@ -1,0 +1,109 @@
+"""Jobs on Dask's workers: the outcomes and the report of bulk.run, and no job twice."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from distributed import Client, LocalCluster
+
+from tallyfy_async import ConfigurationError, bulk, fleet
+from tallyfy_async.fleet import Access
+from tallyfy_async.models import Tag
+from tests.fleet.bulk import works
+from tests.fleet.export.dask_rig import Rig, rigged
+from tests.fleet.export.place import connect, made
+
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("dask")]
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with rigged(tmp_path_factory.mktemp("dask") / "tokens") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def dask(rig: Rig) -> Iterator[Client]:
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=4, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def _titles(rig: Rig) -> list[str]:
+    tenant = rig.sandbox.world.tenants[rig.sandbox.credentials.organization]
+    return [tag.title for tag in tenant.tags.values()]
+
+
+@pytest.mark.once
+async def test_each_job_has_its_outcome(rig: Rig, dask: Client) -> None:
+    before = len(_titles(rig))
+    async with rig.client() as tallyfy:
+        org = tallyfy.organization()
+        jobs: dict[str, Any] = {f"tag {n}": partial(works.tag, title=f"{before} {n}") for n in range(6)}
+        jobs |= {"missing": works.missing, "broken": works.broken, "mine": lambda org: org.get()}
+        jobs |= {"odd": partial(works.unsendable, title=f"{before} odd")}
+        told: list[str] = []
+        report = await fleet.bulk(
+            jobs,
+            organization=org,
+            dask=dask,
+            access=Access.of(tallyfy),
+            on_progress=lambda row, _: told.append(row.key),
+        )
+        assert [row.key for row in report] == list(jobs)
+        assert sorted(told) == sorted(jobs)
+        assert all(isinstance(report[f"tag {n}"].result, Tag) for n in range(6))
+        found = {key: (report[key].state, report[key].problem.kind) for key in ("missing", "broken", "mine", "odd")}  # type: ignore[union-attr]
+        assert found == {
+            "missing": (bulk.State.REFUSED, "NotFoundError"),
+            "broken": (bulk.State.UNKNOWN, "LookupError"),
+            "mine": (bulk.State.REFUSED, "ConfigurationError"),
+            "odd": (bulk.State.DONE, "TallyfyError"),
+        }
+        again = await fleet.bulk(jobs, organization=org, dask=dask, access=Access.of(tallyfy), resume=report)
+    assert len(_titles(rig)) == before + 7
+    assert again.count(bulk.State.DONE) == 7
+    assert bulk.Report.from_json(report.to_json())["tag 1"].reference == report["tag 1"].reference
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_a_job_whose_worker_died_is_unknown_and_not_run_again(rig: Rig, dask: Client) -> None:
+    jobs = {"dies": partial(works.tag_and_die, title="Once"), "lives": partial(works.tag, title="Twice?")}
+    async with rig.client() as tallyfy:
+        report = await fleet.bulk(
+            jobs, organization=tallyfy.organization(), dask=dask, access=Access.of(tallyfy), concurrency=1
+        )
+    assert _titles(rig).count("Once") == 1
+    assert _titles(rig).count("Twice?") == 1
+    assert report["dies"].state is bulk.State.UNKNOWN
+    assert report["lives"].state is bulk.State.DONE
+    assert report["dies"].problem is not None
+    assert report["dies"].problem.kind == "IndeterminateError"
+
+
+async def test_without_dask_the_same_jobs_run_here() -> None:
+    sandbox = made(1)
+
+    async def source() -> AsyncIterator[Any]:
+        yield "a", partial(works.tag, title="A")
+        yield bulk.Job(key="b", work=partial(works.tag, title="B"), mark="b")
+
+    async with connect(sandbox) as tallyfy:
+        org = tallyfy.organization()
+        for jobs in (source(), [("c", partial(works.tag, title="C"))], iter([("d", works.missing)])):
+            report = await fleet.bulk(jobs, organization=org)
+            assert len(report) in {1, 2}
+        assert report["d"].state is bulk.State.REFUSED
+        for wrong in ("abc", 5, [("a", None)]):
+            with pytest.raises(ConfigurationError, match="job"):
+                await fleet.bulk(wrong, organization=org)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match=r"access=Access\.of"):
+            fleet.bulk({}, organization=org, dask=object())  # type: ignore[arg-type]
+    titles = {tag.title for tag in sandbox.world.tenants[org.id].tags.values()}
+    assert {"A", "B", "C"} <= titles

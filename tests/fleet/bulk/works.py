@@ -1,0 +1,37 @@
+"""What jobs do; workers import it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+from tallyfy_async import Organization
+from tallyfy_async.models import Run, Tag
+
+
+async def tag(org: Organization, *, title: str) -> Tag:
+    return await org.tags.create(title=title, color="#ffffff")
+
+
+async def launch(org: Organization, *, checklist: str, name: str) -> Run:
+    return await org.runs.launch(checklist, name=name)
+
+
+async def missing(org: Organization) -> Any:
+    return await org.tags.get("0" * 32)
+
+
+async def broken(org: Organization) -> None:
+    raise LookupError(f"nothing in {org.id[:0]}here")
+
+
+async def unsendable(org: Organization, *, title: str) -> Any:
+    await tag(org, title=title)
+    return threading.Lock()
+
+
+async def tag_and_die(org: Organization, *, title: str) -> None:
+    await tag(org, title=title)
+    os.kill(os.getpid(), signal.SIGKILL)
