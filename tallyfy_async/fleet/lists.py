@@ -107,12 +107,15 @@ class ListWalk:
         probe = self._round.probe()
         if probe is None:
             return self.state.round
-        unit, digest = probe
-        outcome = await self.desk.crew.read(self.desk.run, unit)
-        if outcome.mark is not None and outcome.mark.ids == digest:
+        if await self._is_still(*probe):
             return self.state.round
         self._round = self._of(self.state.round + 1, {})
         return self.state.round + 1
+
+    async def _is_still(self, probe: Unit, ids: str) -> bool:
+        """Whether a page holds the rows that it held."""
+        outcome = await self.desk.crew.read(self.desk.run, probe)
+        return outcome.mark is not None and outcome.mark.ids == ids
 
     def _of(self, number: int, marks: dict[int, UnitMark]) -> Round:
         return Round(self.organization, self.kind, number, self.desk.pages, self.desk.since, marks)
@@ -135,7 +138,8 @@ class ListWalk:
         except PaginationError as error:
             self._shifted = error.twin()
             return False
-        return whole
+        witness = self._round.witness() if whole else None
+        return whole if witness is None else await self._is_still(*witness)
 
     async def _count(self) -> int:
         return await self.desk.clerk.do(self.desk.clerk.ledger.count, self.organization, self.kind)

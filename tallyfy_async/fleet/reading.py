@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -23,7 +23,7 @@ from tallyfy_async.export.kinds import Kind, Row
 from tallyfy_async.export.target import digest
 from tallyfy_async.export.walking import Source
 from tallyfy_async.fleet.destinations.base import Batch, Writer
-from tallyfy_async.fleet.units import Unit, UnitMark
+from tallyfy_async.fleet.units import Unit, UnitMark, is_newest_first
 from tallyfy_async.transport.shelter import run_in_child
 
 
@@ -88,7 +88,9 @@ class _Reading:
     _reached: int = field(default=0, init=False)
     _ended: bool = field(default=False, init=False)
     _stopped: bool = field(default=False, init=False)
-    _ids: str = field(default="", init=False)
+    _last_ids: str = field(default="", init=False)
+    _witness: int = field(default=0, init=False)
+    _witnessed: str = field(default="", init=False)
 
     async def walk(self) -> None:
         kind: Kind = self.unit.what
@@ -97,17 +99,26 @@ class _Reading:
         for number in range(self.unit.first, self.unit.last + 1):
             page = await fetch(number)
             self._take(page, walk.admit(page, number))
+            if number == 1 and not is_newest_first(kind, self.unit.since):
+                await self._look_ahead(page, fetch)
             if self._ended or self._stopped:
                 break
 
+    async def _look_ahead(self, first: Page[Row], fetch: Callable[[int], Awaitable[Page[Row]]]) -> None:
+        """Note what the last full page holds before the pages between are read."""
+        if self.unit.probe or first.total_pages is None or first.total_pages < 2:
+            return
+        self._witness = first.total_pages - 1
+        self._witnessed = _ids(first if self._witness == 1 else await fetch(self._witness))
+
     def take_only(self, row: Row) -> None:
         """Take the only record of a kind."""
-        self.rows, self._reached, self._ended, self._ids = [row], self.unit.first, True, digest([row.id])
+        self.rows, self._reached, self._ended, self._last_ids = [row], self.unit.first, True, digest([row.id])
 
     def _take(self, page: Page[Row], fresh: Sequence[Row]) -> None:
         self.rows.extend(fresh)
         self._reached = page.number
-        self._ids = digest([row.id for row in page])
+        self._last_ids = _ids(page)
         if page.total is not None:
             self._totals.append(page.total)
         self._pages = max(self._pages, page.total_pages or 0, page.number + page.has_next)
@@ -125,5 +136,11 @@ class _Reading:
             pages=self._pages,
             ended=self._ended,
             stopped=self._stopped,
-            ids=self._ids,
+            ids=self._last_ids,
+            witness=self._witness,
+            witnessed=self._witnessed,
         )
+
+
+def _ids(page: Page[Row]) -> str:
+    return digest([row.id for row in page])

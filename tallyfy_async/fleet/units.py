@@ -2,8 +2,9 @@
 
 A unit is a range of pages of one list of one organization. Units of a list are read in any order and by anybody, so
 rows that are removed meanwhile may slip from a page that is yet to be read onto one that was. What tells is arithmetic:
-a round is good where as many different rows came as the server ever said that there are. Rows that were added at the
-end only need the end again; anything else needs a new round.
+a round is good where as many different rows came as the server ever said that there are. And as rows may be added while
+others are removed, the last full page must hold the same rows when the round ends as when it began. Rows that were
+added at the end only need the end again; anything else needs a new round.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ class UnitMark:
         ended: whether the last page read was the list's last.
         stopped: whether all that follows was changed before ``since``.
         ids: digest of the ids of the last page that was read.
+        witness: in the mark of the first unit, number of the last page that was full when the round began, 0 for none.
+        witnessed: digest of the ids of that page then.
 
     """
 
@@ -79,6 +82,8 @@ class UnitMark:
     ended: bool = False
     stopped: bool = False
     ids: str = ""
+    witness: int = 0
+    witnessed: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the mark as JSON values."""
@@ -147,6 +152,11 @@ class Round:
         mark = self.marks[max(self.marks)]
         return self.unit(mark.reached, probe=True), mark.ids
 
+    def witness(self) -> tuple[Unit, str] | None:
+        """Return what to read when all else was read, and the digest that it has to have; None for a single page."""
+        mark = self.marks[1]
+        return (self.unit(mark.witness, probe=True), mark.witnessed) if mark.witness else None
+
     def due(self) -> list[Unit]:
         """Return the units to be read now: the first one, then all; one at a time where the order tells the end."""
         if 1 not in self.marks:
@@ -155,7 +165,7 @@ class Round:
             return []
         firsts = range(1, self.last_page + 1, self.pages)
         units = [self.unit(first) for first in firsts if first not in self.marks or self._is_cut(self.marks[first])]
-        return units[:1] if self.since is not None and self.kind.newest_first else units
+        return units[:1] if is_newest_first(self.kind, self.since) else units
 
     def _is_cut(self, mark: UnitMark) -> bool:
         """Whether a unit ended where the list ended then, and pages of its range came later."""
@@ -189,6 +199,11 @@ class Round:
         """Return the units at the end that were read before rows were added."""
         grown = (mark for mark in self.marks.values() if mark.ended and mark.most < self.most)
         return [self.unit(mark.first) for mark in grown]
+
+
+def is_newest_first(kind: Kind, since: object) -> bool:
+    """Whether a list comes in the order of changes, so that its rows move while it is read."""
+    return since is not None and bool(kind.newest_first)
 
 
 def merged(marks: Iterable[UnitMark]) -> dict[int, UnitMark]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -85,8 +86,8 @@ class Limiter:
     not count among them, but among the ``slots``, which are as many as there are connections.
 
     Slots are given in the order of coming, and so are the turns of a rate cap. A slot is kept while paused: at most
-    ``width`` callers sleep in a pause, and these, who came first, come back spread and so in any order among
-    themselves, also to the turns of a rate cap; all others queue behind them in their order.
+    ``width`` callers sleep in a pause. Without a rate cap these, who came first, come back spread and so in any order
+    among themselves; all others queue behind them in their order.
     """
 
     slots: int
@@ -105,8 +106,7 @@ class Limiter:
     _ceiling: _Ceiling | None = field(default=None, init=False)
     _resume_at: float = field(default=_LONG_AGO, init=False)
     _due: float = field(default=_LONG_AGO, init=False)
-    _begun_due: float = field(default=_LONG_AGO, init=False)
-    _pauses: int = field(default=0, init=False)
+    _turn: anyio.Lock = field(factory=partial(anyio.Lock, fast_acquire=True), init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.slots < 1:
@@ -154,13 +154,8 @@ class Limiter:
             self._hand_over()
 
     def pause(self, seconds: float, whose: str | None = None) -> None:  # noqa: ARG002
-        """Hold back every exchange that has not begun for ``seconds`` from now, whoever's; a longer pause stays.
-
-        The turns of those who have not begun are theirs again to take, so that the rate cap holds after the pause too.
-        """
+        """Hold back every exchange that has not begun for ``seconds`` from now, whoever's; a longer pause stays."""
         self._resume_at = max(self._resume_at, self.clock.monotonic() + seconds)
-        self._due = min(self._due, max(self._begun_due, self._resume_at))
-        self._pauses += 1
 
     def succeeded(self, key: str | None, began: float, latency: float) -> None:
         """Learn that an exchange which began then succeeded after ``latency`` seconds; see Pace."""
@@ -264,30 +259,32 @@ class Limiter:
         self._hand_over()
 
     async def _hold_on(self) -> None:
-        """Wait for the end of the pause, then for a turn; a pause that begins meanwhile takes the turn away again."""
-        while True:
-            while (rest := self._resume_at - self.clock.monotonic()) > 0:
-                await self.clock.sleep(rest + self._spread(rest))
-            if self.rate is None:
-                return
-            pauses, due = self._pauses, await self._take_turn(self.rate)
-            if pauses == self._pauses:
-                self._begun_due = max(self._begun_due, due)
-                return
+        """Wait for the end of the pause and for a turn, if there is a rate cap."""
+        if self.rate is None:
+            await self._sit_out_pause()
+            return
+        async with self._turn:
+            while (due := await self._wait_for_turn(self.rate)) is None:
+                pass
+            self._due = due
+
+    async def _sit_out_pause(self) -> None:
+        while (rest := self._resume_at - self.clock.monotonic()) > 0:
+            await self.clock.sleep(rest + self._spread(rest))
 
     def _spread(self, rest: float) -> float:
         """Return an extra wait, so that callers held back together do not come back together."""
         return self.clock.random() * (_SPREAD_FLOOR + _SPREAD_SHARE * rest)
 
-    async def _take_turn(self, rate: RateLimit) -> float:
-        """Wait by the generic cell rate algorithm and return when the next one is due.
+    async def _wait_for_turn(self, rate: RateLimit) -> float | None:
+        """Wait by the generic cell rate algorithm; return when the next turn is due, None where a pause began.
 
-        A turn whose waiter is cancelled is lost, never doubled.
+        A turn is taken when it has come, never before: whoever is cancelled while waiting takes none.
         """
+        await self._sit_out_pause()
         now = self.clock.monotonic()
         due = max(now, self._due)
-        self._due = due + rate.interval
         wait = due - now - rate.interval * (rate.burst - 1)
         if wait > 0:
             await self.clock.sleep(wait)
-        return due + rate.interval
+        return None if self._resume_at > self.clock.monotonic() else due + rate.interval

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 
 import anyio
@@ -245,7 +246,7 @@ async def test_quiet_time_saves_up_no_more_than_the_burst() -> None:
     assert begun == pytest.approx([0, 0, 1, 2])
 
 
-async def test_a_cancelled_turn_is_lost_and_never_doubled() -> None:
+async def test_the_turn_of_a_cancelled_caller_is_the_next_one_s() -> None:
     clock = ManualClock(autojump=False)
     limiter = Limiter(2, clock, RateLimit(per_minute=60))
     await limiter.acquire()
@@ -254,7 +255,27 @@ async def test_a_cancelled_turn_is_lost_and_never_doubled() -> None:
     assert limiter.free == 1
     clock.autojump = True
     await limiter.acquire()
-    assert clock.monotonic() == pytest.approx(2)
+    assert clock.monotonic() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("callers", [4, 8, 20])
+async def test_a_low_rate_serves_callers_whose_deadline_is_shorter_than_the_queue(callers: int) -> None:
+    clock = ManualClock()
+    limiter = Limiter(callers, clock, RateLimit(per_minute=2))
+    begun: list[float] = []
+
+    async def caller() -> None:
+        while clock.monotonic() < 1200:
+            with clock.timeout(120):
+                await limiter.acquire()
+                begun.append(clock.monotonic())
+                limiter.release()
+
+    async with anyio.create_task_group() as group:
+        for _ in range(callers):
+            group.start_soon(caller)
+    assert len(begun) >= 40
+    assert all(later - earlier >= 29.999 for earlier, later in itertools.pairwise(begun))
 
 
 @pytest.mark.parametrize(("per_minute", "burst"), [(0, 1), (-1, 1), (float("nan"), 1), (60, 0)])

@@ -115,18 +115,18 @@ async def test_cancelled_at_any_unit_it_goes_on(place: Place) -> None:
 @pytest.mark.once
 async def test_what_was_read_before_a_failure_is_not_read_again(place: Place) -> None:
     sandbox = made(1)
-    sandbox.faults.add(Fault(operation="list_tasks", after=4, status=500, body={"message": "Oops."}, times=None))
+    sandbox.faults.add(Fault(operation="list_tasks", after=5, status=500, body={"message": "Oops."}, times=None))
     async with connect(sandbox, retry=0) as tallyfy:
         org = tallyfy.organization()
         with pytest.raises(ServerError):
             await place.export([org], kinds=["tasks"], pages=1, concurrency=1)
-        assert counts(sandbox)["list_tasks"] == 5
+        assert counts(sandbox)["list_tasks"] == 6
         sandbox.faults.clear()
         report = await place.export([org], kinds=["tasks"], pages=1, concurrency=1)
         world = await world_of(tallyfy)
     assert report.resumed
     assert place.world(org.id) == {"tasks": world["tasks"]}
-    # 7 pages: 4 before, one looked at again, 3 after; and world_of read them in pages of its own.
+    # 7 pages: 4 before and one looked ahead at, one looked at again, 3 after.
     assert report.units == 3
 
 
@@ -163,6 +163,29 @@ async def test_a_list_that_loses_rows_while_it_is_read_is_read_again(place: Plac
         report = await place.export([org], kinds=["runs"], concurrency=1, pages=1, progress=spoil)
         world = await world_of(tallyfy)
     assert not oldest
+    assert place.world(org.id) == {"runs": world["runs"]}
+    assert not report.organizations[org.id].kinds["runs"].unsettled
+
+
+@pytest.mark.once
+async def test_rows_that_come_as_others_go_hide_none(place: Place) -> None:
+    sandbox = made(1)
+    async with connect(sandbox) as tallyfy:
+        org = tallyfy.organization()
+        checklist = await org.checklists.create(title="Plain", type="procedure")
+        oldest = [run.id for run in await org.runs.list(sort="created_at").collect(1)]
+        launched: list[str] = []
+
+        async def swap(told: FleetProgress) -> None:
+            if oldest and not told.done:
+                doomed = oldest.pop()
+                await org.runs.archive(doomed)
+                await org.runs.delete(doomed)
+                launched.append((await org.runs.launch(checklist.id, name="In its place")).id)
+
+        report = await place.export([org], kinds=["runs"], concurrency=1, pages=1, progress=swap)
+        world = await world_of(tallyfy)
+    assert launched
     assert place.world(org.id) == {"runs": world["runs"]}
     assert not report.organizations[org.id].kinds["runs"].unsettled
 
