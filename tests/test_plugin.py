@@ -80,6 +80,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", PLUGINS)
 def test_it_works_under_each_plugin_for_asynchronous_tests(kind: str, run: Run, pytester: pytest.Pytester) -> None:
     package, imports, marker, passed = PLUGINS[kind]

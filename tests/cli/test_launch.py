@@ -283,6 +283,7 @@ def test_a_dead_token_stops_the_rest(tallyfy: Terminal, user: Sandbox, tmp_path:
     assert said.err == ""
 
 
+@pytest.mark.once
 @pytest.mark.skipif(os.name != "posix", reason="a process is killed with a signal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_process_is_gone_on_with(

@@ -263,6 +263,7 @@ def bodies(operation: str) -> Iterator[Any]:
     yield from ODD
 
 
+@pytest.mark.once
 async def test_no_body_breaks_a_route(make: Callable[..., Api]) -> None:
     """Whatever JSON comes in: a status of the contract and the schema that belongs to it, never a crash."""
     api = make(guest_invites_per_hour=None)

@@ -73,6 +73,7 @@ def write(mine: dict[str, Any], number: int, acknowledged: dict[str, str]) -> No
             acknowledged[reply.json()["data"]["id"]] = name
 
 
+@pytest.mark.once
 def test_kill_9_loses_nothing_that_was_acknowledged(start: Start, file: Path) -> None:
     acknowledged: dict[str, str] = {}
     mine: dict[str, Any] = {}
@@ -99,6 +100,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(start: Start, file: Path) ->
     assert acknowledged.items() <= found.items()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_clean_end_leaves_one_file_and_the_next_start_needs_no_flags(
     start: Start, file: Path, number: signal.Signals
