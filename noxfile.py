@@ -11,8 +11,7 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-# Tests that share a costly server, by the mark xdist_group, run in one process.
-PARALLEL = ("--numprocesses", "auto", "--dist", "loadgroup")
+PARALLEL = ("--numprocesses", "auto")
 # What is proved once and for all is proved on the oldest Python.
 REPEATED = ("-m", "not once", "--ignore=tests/sandbox/test_schemathesis.py")
 EVERYTHING = ",".join(sorted(PROJECT["project"]["optional-dependencies"]))

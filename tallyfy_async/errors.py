@@ -47,7 +47,6 @@ Every class can be copied and pickled. None holds a request, a token or a value 
 
 from __future__ import annotations
 
-import copy
 import enum
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -91,7 +90,11 @@ class TallyfyError(Exception):
 
     def twin(self) -> Self:
         """Return an equal error without traceback, for another task to raise."""
-        return copy.copy(self)
+        rebuild, parts = self.__reduce__()  # copy.copy keeps tracebacks and causes where tblib is installed, as by Dask
+        error: Self = rebuild(*parts)
+        return error
+
+    __copy__ = twin
 
 
 class _LaterError(TallyfyError):
@@ -373,10 +376,7 @@ class PaginationError(TallyfyError):
 
 
 class ExportError(TallyfyError):
-    """What an export writes to failed, was changed by somebody else, or was taken over by another export.
-
-    What was committed stays: the same export, called again, goes on from there.
-    """
+    """What an export writes to failed, was changed, or was taken over by another export; called again, it goes on."""
 
 
 class KickoffError(TallyfyError):

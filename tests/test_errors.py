@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import copyreg
 import inspect
 import pickle
 import re
@@ -109,6 +110,26 @@ def test_a_twin_has_neither_traceback_nor_cause() -> None:
     twin = caught.value.twin()
     assert caught.value.__cause__ is not None
     assert (twin.__traceback__, twin.__cause__, twin.__context__) == (None, None, None)
+
+
+def test_a_twin_is_bare_whatever_is_registered_for_pickling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tblib does, and so Dask."""
+
+    def keeping(error: Any) -> Any:
+        return copy_with_cause, (error.__cause__, *error.__reduce__()[1])
+
+    def copy_with_cause(cause: Any, kind: Any, args: Any, state: Any) -> Any:
+        found = errors._rebuild(kind, args, state)
+        found.__cause__ = cause
+        return found
+
+    error = errors.ServerError("x", status=503)
+    error.__cause__ = ValueError("why")
+    monkeypatch.setitem(copyreg.dispatch_table, errors.ServerError, keeping)
+    assert copy_with_cause is keeping(error)[0]
+    for twin in (error.twin(), copy.copy(error)):
+        assert (type(twin), str(twin), twin.status) == (errors.ServerError, str(error), 503)
+        assert twin.__cause__ is None
 
 
 def test_a_twin_does_not_share_its_notes() -> None:

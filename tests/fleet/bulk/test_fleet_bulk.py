@@ -16,7 +16,7 @@ from tests.fleet.bulk import works
 from tests.fleet.export.dask_rig import Rig, rigged
 from tests.fleet.export.place import connect, made
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("dask")]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from tallyfy_async.fleet import Access, FleetProgress
 from tallyfy_async.sandbox import Fault
 from tests.fleet.export.dask_rig import Rig, arguments, kill_group, process, rigged
 
-pytestmark = [pytest.mark.anyio, pytest.mark.once, pytest.mark.xdist_group("dask")]
+pytestmark = [pytest.mark.anyio, pytest.mark.once]
 MODULE = "tests.fleet.export.dask_rig"
 
 

@@ -15,7 +15,7 @@ from tests.export.place import world_of
 from tests.fleet.export.place import Place, connect, files, made, orgs_of
 from tests.fleet.export.test_fleet_export import change
 
-pytestmark = [pytest.mark.anyio, pytest.mark.once, pytest.mark.xdist_group("postgres")]
+pytestmark = [pytest.mark.anyio, pytest.mark.once]
 
 
 async def through(place: Place) -> None:
