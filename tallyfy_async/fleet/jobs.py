@@ -47,7 +47,10 @@ def bulk(
         dask: a ``distributed.Client``; None for this event loop.
         access: how workers log in, ``Access.of(tallyfy)``; needed with ``dask``.
         concurrency: jobs under way at once; workers run one for each of their threads.
-        on_progress, resume, retry_unknown, stop_on: those of ``bulk.run``.
+        on_progress: that of ``bulk.run``.
+        resume: that of ``bulk.run``.
+        retry_unknown: that of ``bulk.run``.
+        stop_on: that of ``bulk.run``.
 
     A job whose worker died under it is unknown, not run again: it may have landed. Raises ConfigurationError for wrong
     arguments, and what ``bulk.run`` raises.
