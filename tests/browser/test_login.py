@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from tallyfy_async.cli.exits import ExitCode
 from tallyfy_async.sandbox import Sandbox
 from tests.browser.conftest import Login
 from tests.faults.rig import served
@@ -118,7 +119,7 @@ def test_denied_consent(flow: str, step: str, page: Page, sandbox: Sandbox, log_
     page.click("#deny")
     arrived(page, login, "did not let you in")
     status, out, err = login.end()
-    assert (status, out) == (1, "")
+    assert (status, out) == (ExitCode.NOT_LOGGED_IN, "")
     assert "not logged in: the user or the server denied access: access_denied" in err
     assert sandbox.world.vault.issued == 0
 
@@ -148,10 +149,11 @@ def test_a_wrong_state_alone_logs_nobody_in(flow: str, page: Page, sandbox: Sand
     fill_in(page, sandbox, re.sub(r"state=[^&]+", "state=of-an-attacker", login.address))
     consent(page)
     arrived(page, login, "does not belong to the login that is waiting here")
-    if os.name == "posix":
+    interrupted = os.name == "posix"
+    if interrupted:
         login.process.send_signal(signal.SIGINT)  # what a person does, rather than wait for the end of the time
     status, out, err = login.end()
-    assert (status, out) == (1, "")
+    assert (status, out) == (ExitCode.INTERRUPTED if interrupted else ExitCode.NOT_LOGGED_IN, "")
     assert "refused an answer whose state is not the one of this login" in err
 
 
