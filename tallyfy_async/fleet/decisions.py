@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from anyio.lowlevel import current_token
 from attrs import frozen
 
-from tallyfy_async.auth.stores.redis_commands import RedisCommands, Trouble
-from tallyfy_async.errors import ConfigurationError
+from tallyfy_async.auth.stores.redis_commands import RedisCommands, Trouble, check_asyncio
 from tallyfy_async.fleet.scripts import ATTEND, DECIDE, LEAVE, PAUSE
+from tallyfy_async.protocol.redaction import Secret
 from tallyfy_async.transport.clock import Clock
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class Decisions(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections that were opened for this; a client that was given stays open."""
         ...
 
 
@@ -106,16 +105,14 @@ HORIZON = 0.25
 class RedisDecisions(RedisCommands):
     """The server of a fleet by redis.asyncio."""
 
-    def __init__(self, client: Redis, clock: Clock, patience: float) -> None:
+    def __init__(self, client: Redis | Secret, clock: Clock, patience: float) -> None:
         super().__init__(client, clock)
         self._time, self._patience = clock, patience
-        self._scripts = {text: client.register_script(text) for text in (DECIDE, PAUSE, ATTEND, LEAVE)}
+        self._scripts = {text: self.client.register_script(text) for text in (DECIDE, PAUSE, ATTEND, LEAVE)}
 
     def check_loop(self) -> None:
         """Raise ConfigurationError under trio."""
-        if not hasattr(current_token().native_token, "create_task"):
-            msg = "RedisLimiter needs asyncio, because redis.asyncio does: use rate_limit under trio"
-            raise ConfigurationError(msg)
+        check_asyncio("RedisLimiter", "rate_limit")
 
     async def decide(self, members: str, buckets: Sequence[Asked], wanted: int, *, waited: bool) -> Verdict | Trouble:
         """Count calls, or tell when to come again; see Decisions."""
@@ -144,7 +141,7 @@ class RedisDecisions(RedisCommands):
     async def run(self, script: str, names: Sequence[str], arguments: Sequence[Any]) -> list[int] | Trouble:
         """Run a script, and return its answer unless it comes too late."""
         with self._time.timeout(self._patience):
-            return await self._answer(lambda: self._scripts[script](keys=list(names), args=list(arguments)))
+            return await self.answer(lambda: self._scripts[script](keys=list(names), args=list(arguments)))
         return Trouble(f"Redis at {self.place}: no answer within {self._patience:g} s", down=True)
 
 

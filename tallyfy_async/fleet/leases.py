@@ -12,6 +12,8 @@ from tallyfy_async.transport.clock import Clock
 
 _FIRST_POLL = 0.05
 _LONGEST_POLL = 0.25
+_CROWD = 50
+"""Processes that may ask that often; more of them ask less often, as each question looks at all of them."""
 _LONG_AGO = float("-inf")
 
 
@@ -38,6 +40,7 @@ class Leases:
     running: int = field(default=0, init=False)
     waiting: int = field(default=0, init=False)
     usable: int = field(default=0, init=False)
+    _crowd: float = field(default=1.0, init=False)
     _ends: float = field(default=_LONG_AGO, init=False)
     _had: bool = field(default=False, init=False)
     _lock: anyio.Lock = field(factory=partial(anyio.Lock, fast_acquire=True), init=False)
@@ -66,22 +69,33 @@ class Leases:
         self._had, self.usable = self._had or self.running > 0, min(self.usable, self.running)
         return self.most or 0, self.running, self.running + self.waiting, self._had
 
-    def granted(self, slots: int, ends: float) -> None:
-        """Use so many slots until then, on the monotonic clock."""
+    def granted(self, slots: int, ends: float, fleet: int) -> None:
+        """Use so many slots until then, on the monotonic clock; so many processes share them."""
+        self._crowd = max(1.0, fleet / _CROWD)
         self.usable, self._ends, self._had = slots, ends, slots > 0
         self._changed.set()
+
+    def part(self, fleet: int) -> int:
+        """Return how many slots each of so many processes uses without the server."""
+        return max(1, (self.most or 0) // fleet)
+
+    @property
+    def longest_poll(self) -> float:
+        """Seconds after which the server is asked again, and told what is used no more."""
+        return _LONGEST_POLL * self._crowd
 
     def _is_free(self) -> bool:
         return self.running < self.usable and self.clock.monotonic() < self._ends
 
     async def _free(self) -> None:
         """Wait until a slot is free, and ask for it."""
-        pause = _FIRST_POLL
+        pause = _FIRST_POLL * self._crowd
         while not self._is_free():
             await self.tell()
             if self._is_free():
                 return
-            self._changed = anyio.Event()
             with self.clock.timeout(pause * (0.5 + self.clock.random())):
-                await self._changed.wait()
-            pause = min(2 * pause, _LONGEST_POLL)
+                while not self._is_free():
+                    self._changed = anyio.Event()
+                    await self._changed.wait()
+            pause = min(2 * pause, self.longest_poll)

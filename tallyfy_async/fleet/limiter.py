@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn, Self, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, SupportsIndex, TypeVar
 
 import anyio
 
-from tallyfy_async.auth.stores.redis_commands import Trouble, accepted, connected
+from tallyfy_async.auth.stores.redis_commands import Trouble
 from tallyfy_async.errors import ConfigurationError
-from tallyfy_async.fleet.decisions import Attendance, Decisions, RedisDecisions, Verdict
+from tallyfy_async.fleet.decisions import HORIZON, Attendance, Decisions, RedisDecisions, Verdict
 from tallyfy_async.fleet.leases import Leases
-from tallyfy_async.fleet.lines import Bucket, Line, Outage, Turn, interval_of
+from tallyfy_async.fleet.lines import Bucket, Line, Lines, Outage, Turn
 from tallyfy_async.protocol.redaction import Secret
 from tallyfy_async.telemetry import logger
 from tallyfy_async.transport.clock import Clock, SystemClock
@@ -31,12 +31,6 @@ PER_USER: Final = RateLimit(per_minute=600, burst=10)
 """What the server allows each user in a rolling minute (contract: identity notes, "Rate limits")."""
 _REST: Final = 1.0
 """Seconds after which a server that is away is tried again, give or take a half."""
-_RETURN: Final = 2.0
-"""Seconds for which a process keeps to its part when the server is back: by then the others have noticed as well."""
-_ROUND: Final = 0.25
-"""Seconds after which slots that are used no more are given back, in fleets of up to fifty."""
-_MANY_LINES: Final = 1000
-"""Users in organizations that are kept before those are forgotten for whom nobody waits."""
 _LONG_AGO: Final = float("-inf")
 
 
@@ -45,7 +39,8 @@ class RedisLimiter:
 
     Each user has a bucket of calls, and each organization too if you cap it: in no rolling minute do all processes
     together begin more than the cap. A 429 that one process gets holds its user back in all of them. While the server
-    is away each process goes on with its equal part of the rate, says so once in the log, and returns by itself.
+    is away each process goes on with its equal part of the rate, says so once in the log, and returns by itself; a
+    process that alone has lost the server does so too, and its part then comes on top of what the others use.
 
     Use it as ``async with RedisLimiter(url) as limiter``, entered and left by one task, and give it to clients:
     ``TallyfyClient(auth, limiter=limiter)``. It outlives them. All processes give the same caps and slots.
@@ -56,7 +51,7 @@ class RedisLimiter:
             includes the burst.
         per_organization: the cap of each organization, whoever calls; None for none.
         at_once: exchanges of the whole fleet at once; None for no end. A process that dies frees its own when its
-            ``lease`` ends.
+            ``lease`` ends. Without the server each process runs its equal part, at least one.
         slots: exchanges of this process at once; its clients' ``max_connections`` must not be fewer.
         processes: how many to reckon with until the server has told.
         lease: seconds for which a process counts that is heard of no more.
@@ -91,20 +86,16 @@ class RedisLimiter:
         clock: Clock = _CLOCK,
     ) -> None:
         client = Secret(client) if isinstance(client, str) else client  # no URL in the clear in a traceback
-        _check(per_user, per_organization)
+        _check(per_user, per_organization, prefix)
         _check_numbers(at_once=at_once, slots=slots, processes=processes)
         _check_times(lease, patience)
-        self._owned = isinstance(client, Secret)
-        opened = connected(client) if isinstance(client, Secret) else accepted(client)
-        self._server: Decisions = RedisDecisions(opened, clock, patience)
-        self._rates = (per_user, per_organization)
+        self._server: Decisions = RedisDecisions(client, clock, patience)
         self._lease, self._patience, self._clock = lease, patience, clock
-        self._prefix = f"{{{prefix}:pace}}"
-        self._names = (f"{self._prefix}:members", f"{self._prefix}:slots")
+        keys = f"{{{prefix}:pace}}"  # in braces, so that a cluster keeps them in one place
+        self._names = (f"{keys}:members", f"{keys}:slots")
+        self._lines = Lines(keys, per_user, per_organization, patience)
         self._local = Limiter(slots, clock)
         self._leases = Leases(at_once, clock, self._ask_for_slots)
-        self._lines: dict[tuple[str | None, str | None], Line] = {}
-        self._buckets: dict[str, Bucket] = {}
         self._who = secrets.token_hex(8)
         self._guard = LoopGuard()
         self._children = Children()
@@ -112,10 +103,9 @@ class RedisLimiter:
         self._wake = anyio.Event()
         self._untold: set[Bucket] = set()
         self._outage = Outage(fleet=processes)
-        self._fewer_since: float | None = None
         self._met = False
-        self._alone_until = _LONG_AGO
-        self._many = _MANY_LINES
+        self._returning_until = -math.inf
+        self._slots_meanwhile = 0
         self.away = False
         self.slots = slots
         self.budget, self.caps = self._local.budget, self._local.caps
@@ -138,10 +128,11 @@ class RedisLimiter:
         if self._children.open:
             msg = "this RedisLimiter is entered already"
             raise ConfigurationError(msg)
-        answer = await run_in_child(self._told, shield=True)
-        if isinstance(answer, Trouble) and not answer.down:
+        try:
+            _check_welcome(await run_in_child(self._told, shield=True))
+        except BaseException:
             await run_in_child(self._leave, shield=True)
-            raise ConfigurationError(answer.message)
+            raise
         await self._children.__aenter__()
         self._children.start(self._keep_attending)
         return self
@@ -149,14 +140,16 @@ class RedisLimiter:
     async def __aexit__(self, *_: object) -> None:
         """Leave the fleet, and close the connections that this limiter opened; a client that was given stays open."""
         self._guard.closed = True
-        await self._children.__aexit__(None, None, None)
-        await run_in_child(self._leave, shield=True)
+        try:
+            await self._children.__aexit__(None, None, None)
+        finally:
+            await run_in_child(self._leave, shield=True)
 
     async def _leave(self) -> None:
         if not self.away:
+            await self._tell_pauses()
             await self._heard(partial(self._server.leave, self._names, self._who))
-        if self._owned:
-            await self._server.aclose()
+        await self._server.aclose()
 
     @property
     def processes(self) -> int:
@@ -174,7 +167,7 @@ class RedisLimiter:
         Raises ConfigurationError before the limiter is entered, ClientClosedError after it is closed.
         """
         self._check_open()
-        line = self._line(whose, organization)
+        line = self._lines.line(whose, organization, self._clock.monotonic())
         line.waiting += 1
         try:
             async with line.lock:
@@ -184,10 +177,10 @@ class RedisLimiter:
             line.waiting -= 1
 
     def _check_open(self) -> None:
-        if not self._children.open or self._guard.closed:
-            self._guard.check()
+        if not (self._children.open or self._guard.closed):
             msg = "enter the RedisLimiter first: async with RedisLimiter(…) as limiter"
             raise ConfigurationError(msg)
+        self._guard.check()
 
     async def _begins(self, line: Line) -> bool:
         """Wait until it makes sense to take slots, take them, and use a turn; return whether there was one."""
@@ -216,6 +209,7 @@ class RedisLimiter:
         """Use a turn that was granted, or ask for one. A turn whose caller is cancelled stays for the next one."""
         turn = line.first_turn(self._clock.monotonic())
         if turn is None:
+            self._check_open()
             # Heard out when it is cut, as what was granted belongs to those who wait behind.
             await run_in_child(partial(self._ask, line), shield=True)
             turn = line.first_turn(self._clock.monotonic())
@@ -233,16 +227,27 @@ class RedisLimiter:
         return True
 
     async def _ask(self, line: Line) -> None:
-        sent = self._clock.monotonic()
-        if not self.away and sent >= self._alone_until:
-            buckets = [bucket.asked() for bucket in line.buckets]
-            decide = partial(self._server.decide, self._names[0], buckets, line.waiting, waited=line.waited)
+        """Ask the server for turns; while it is away take one of this process's part, where it is time for one."""
+        sent, returning = self._clock.monotonic(), self._returns()
+        if not self.away and not (returning and self._part_due(line) > sent + HORIZON):
+            buckets, wanted = [bucket.asked() for bucket in line.buckets], 1 if returning else line.waiting
+            decide = partial(self._server.decide, self._names[0], buckets, wanted, waited=line.waited)
             answer = await self._heard(decide)
             if isinstance(answer, Verdict):
-                self._reckon(answer.fleet)
-                line.heard(answer, sent, self._clock.monotonic(), self._patience)
+                now = self._clock.monotonic()
+                self._outage.reckon(answer.fleet, now, self._lease)
+                line.heard(answer, sent, now, self._patience)
+                if returning and answer.waits:
+                    line.use_part(self._outage, sent)
                 return
-        line.take_share(self._outage, self._clock.monotonic(), self._clock.random(), self._patience)
+        line.take_part(self._outage, self._clock.monotonic(), self._clock.random(), self._patience)
+
+    def _returns(self) -> bool:
+        """Whether the server is back, but others may not know it yet: then both have to agree, it and the parts."""
+        return self._clock.monotonic() < self._returning_until
+
+    def _part_due(self, line: Line) -> float:
+        return line.part_due(self._outage, self._clock.monotonic(), self._clock.random())
 
     def park(self) -> None:
         """Note that an exchange has only a body left to read; see Pace."""
@@ -257,7 +262,7 @@ class RedisLimiter:
 
     def pause(self, seconds: float, whose: str | None = None) -> None:
         """Hold back every exchange of a user that has not begun, in all processes; see Pace."""
-        bucket = self._bucket("user", whose or "", self._rates[0])
+        bucket = self._lines.user(whose)
         until = self._clock.monotonic() + seconds
         if until > bucket.paused_until:
             bucket.paused_until = until
@@ -276,34 +281,6 @@ class RedisLimiter:
         """Learn how many exchanges remain; see Pace."""
         self._local.remain(count, began, whose)
 
-    def _line(self, whose: str | None, organization: str | None) -> Line:
-        per_user, per_organization = self._rates
-        key = (whose, None if per_organization is None else organization)
-        line = self._lines.get(key)
-        if line is None:
-            if len(self._lines) >= self._many:
-                self._forget()
-            buckets = [self._bucket("user", whose or "", per_user)]
-            if per_organization is not None and organization is not None:
-                buckets.append(self._bucket("organization", organization, per_organization))
-            line = self._lines[key] = Line(tuple(buckets))
-        return line
-
-    def _bucket(self, kind: str, who: str, rate: RateLimit) -> Bucket:
-        name = f"{self._prefix}:{kind}:{hashlib.sha256(who.encode()).hexdigest()}"
-        bucket = self._buckets.get(name)
-        if bucket is None:
-            bucket = self._buckets[name] = Bucket(name, interval_of(rate, self._patience), rate.burst)
-        return bucket
-
-    def _forget(self) -> None:
-        """Forget lines in which nobody waits, and buckets of theirs that hold nobody back."""
-        self._lines = {key: line for key, line in self._lines.items() if not line.idle}
-        self._many = max(_MANY_LINES, 2 * len(self._lines))
-        used = {bucket.name for line in self._lines.values() for bucket in line.buckets}
-        now = self._clock.monotonic()
-        self._buckets = {name: one for name, one in self._buckets.items() if name in used or one.matters(now)}
-
     async def _keep_attending(self) -> None:
         """Tell the server from time to time that this process lives, and at once whom it has to hold back."""
         while True:
@@ -316,7 +293,7 @@ class RedisLimiter:
         if self.away:
             return _REST * (0.5 + self._clock.random())
         calm = self._lease / 3
-        return calm if self._leases.most is None else min(calm, _ROUND * max(1.0, self.processes / 50))
+        return calm if self._leases.most is None else min(calm, self._leases.longest_poll)
 
     async def _ask_for_slots(self) -> None:
         self._check_open()
@@ -328,26 +305,35 @@ class RedisLimiter:
     async def _told(self) -> Attendance | Trouble:
         """Tell what this process knows and needs; return what the server said."""
         async with self._attending:
-            sent = self._clock.monotonic()
-            slots = self._leases.report()
-            answer = await self._heard(partial(self._server.attend, self._names, self._who, self._lease, slots))
+            ends = self._clock.monotonic() + self._lease
+            report = self._leases.report()
+            answer = await self._heard(partial(self._server.attend, self._names, self._who, self._lease, report))
             if isinstance(answer, Trouble):
-                self._leases.granted(max(1, (self._leases.most or 0) // self.processes), sent + self._lease)
+                self._leases.granted(self._leases.part(self.processes), ends, self.processes)
                 return answer
-            self._reckon(answer.fleet)
-            self._leases.granted(answer.slots, sent + self._lease)
-            if self._met and not answer.known:  # it lost what it knew
-                self._untold |= set(self._buckets.values())
+            self._outage.reckon(answer.fleet, self._clock.monotonic(), self._lease)
+            if self._met and not answer.known and not self._returns():  # it lost what it knew
+                self._rejoin(self._leases.running)
             self._met = True
+            slots = min(answer.slots, self._slots_meanwhile) if self._returns() else answer.slots
+            self._leases.granted(slots, ends, self.processes)
             await self._tell_pauses()
             return answer
 
+    def _rejoin(self, slots: int) -> None:
+        """Keep to this process's part until the others have noticed as well, and tell again what holds users back."""
+        now = self._clock.monotonic()
+        self._slots_meanwhile = slots
+        self._returning_until = now + max(1.5 * _REST, self._leases.longest_poll) + 2 * self._patience
+        self._untold |= {bucket for bucket in self._lines.buckets.values() if bucket.paused_until > now}
+
     async def _tell_pauses(self) -> None:
         for bucket in tuple(self._untold):
+            self._untold.discard(bucket)  # first, because another pause may begin meanwhile
             rest = bucket.paused_until - self._clock.monotonic()
             if rest > 0 and await self._heard(partial(self._server.pause, bucket.name, rest)) is not None:
+                self._untold.add(bucket)
                 return
-            self._untold.discard(bucket)
 
     async def _heard(self, question: Callable[[], Awaitable[T | Trouble]]) -> T | Trouble:
         """Return the server's answer, having noted whether there was one."""
@@ -357,33 +343,35 @@ class RedisLimiter:
             answer = Trouble(f"Redis at {self._server.place}: {type(error).__name__}", down=True)
         if not isinstance(answer, Trouble):
             if self.away:
-                self.away, self._alone_until = False, self._clock.monotonic() + _RETURN
+                self.away = False
+                self._rejoin(self._leases.part(self.processes))
                 logger.info("Redis at %s is back", self._server.place)
         elif not self.away:
             self.away = True
-            self._outage.number, self._outage.began = self._outage.number + 1, self._clock.monotonic()
+            self._outage.begin(self._clock.monotonic())
             self._wake.set()
             values = (answer.message, self.processes)
-            logger.warning("%s; until it is back this process goes on with its part of the rate, one of %d", *values)
+            if answer.down or self._children.open:  # whoever refuses us at the beginning is told by an error
+                logger.warning(
+                    "%s; until it is back this process goes on with its part of the rate, one of %d", *values
+                )
         return answer
 
-    def _reckon(self, fleet: int) -> None:
-        """Note how many processes there are; fewer count when they have been fewer for the time of a lease."""
-        now = self._clock.monotonic()
-        if fleet >= self._outage.fleet:
-            self._outage.fleet, self._fewer_since = fleet, None
-        elif self._fewer_since is None:
-            self._fewer_since = now
-        elif now - self._fewer_since > self._lease:
-            self._outage.fleet, self._fewer_since = fleet, None
+
+def _check_welcome(answer: Attendance | Trouble) -> None:
+    if isinstance(answer, Trouble) and not answer.down:
+        raise ConfigurationError(answer.message)
 
 
-def _check(per_user: object, per_organization: object) -> None:
+def _check(per_user: Any, per_organization: Any, prefix: Any) -> None:
     given = [per_user] if per_organization is None else [per_user, per_organization]
     for rate in given:
         if not isinstance(rate, RateLimit) or rate.per_minute < rate.burst + 1:
             msg = "a cap of a fleet is a RateLimit whose per_minute is more than its burst"
             raise ConfigurationError(msg)
+    if not isinstance(prefix, str) or not prefix:
+        msg = "prefix must be a text that is not empty"
+        raise ConfigurationError(msg)
 
 
 def _check_numbers(**numbers: int | None) -> None:
@@ -393,7 +381,7 @@ def _check_numbers(**numbers: int | None) -> None:
             raise ConfigurationError(msg)
 
 
-def _check_times(lease: float, patience: float) -> None:
-    if not 0 < 4 * patience <= lease < float("inf"):
+def _check_times(lease: Any, patience: Any) -> None:
+    if {type(lease), type(patience)} - {int, float} or not 0 < 4 * patience <= lease < math.inf:
         msg = "patience must be more than 0 s, and lease at least four times as much"
         raise ConfigurationError(msg)

@@ -5,22 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from functools import partial
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from anyio.lowlevel import current_token
-
-from tallyfy_async.auth.stores.redis_commands import PATIENCE, accepted, connected
-from tallyfy_async.errors import ConfigurationError, StoreError
+from tallyfy_async.auth.stores.redis_commands import RedisCommands, RedisUser, Trouble
+from tallyfy_async.errors import StoreError
 from tallyfy_async.protocol.redaction import Secret
 from tallyfy_async.transport.clock import Clock, SystemClock
-from tallyfy_async.transport.shelter import LoopGuard, run_in_child
+from tallyfy_async.transport.shelter import run_in_child
 from tallyfy_async.webhooks.dedupe import KEEP, Verdict, check_keep
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
-
-T = TypeVar("T")
 
 _CLOCK: Final = SystemClock()
 
@@ -59,7 +54,7 @@ return redis.call('del', KEYS[1])
 """
 
 
-class RedisDedupe:
+class RedisDedupe(RedisUser[RedisCommands]):
     """Remembers on a Redis or Valkey server, for processes on many machines.
 
     One store belongs to one event loop of one process. Give the server ``maxmemory-policy noeviction``, or events that
@@ -77,6 +72,8 @@ class RedisDedupe:
 
     """
 
+    _instead: ClassVar[str] = "SQLiteDedupe"
+
     def __init__(
         self,
         client: Redis | str | Secret,
@@ -86,31 +83,13 @@ class RedisDedupe:
         clock: Clock = _CLOCK,
     ) -> None:
         client = Secret(client) if isinstance(client, str) else client  # no URL in the clear in a traceback
-        self._owned = isinstance(client, Secret)
-        self._client = _client(client)
-        self._prefix, self._keep, self._clock = prefix, check_keep(keep), clock
-        self._guard = LoopGuard()
-        self._claim = self._client.register_script(_CLAIM)
-        self._done = self._client.register_script(_DONE)
-        self._release = self._client.register_script(_RELEASE)
+        super().__init__(RedisCommands(client, clock))
+        self._prefix, self._keep = prefix, check_keep(keep)
+        self._client = self._server.client
+        self._claim, self._done, self._release = map(self._client.register_script, (_CLAIM, _DONE, _RELEASE))
 
     def __repr__(self) -> str:
         return f"<RedisDedupe {self._prefix!r}>"
-
-    async def __aenter__(self) -> Self:
-        self._check_loop()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Refuse further use, and close the connections that this store opened."""
-        if not self._guard.closed:
-            self._check_loop()
-            self._guard.closed = True
-            if self._owned:
-                await run_in_child(partial(self._answer, self._client.aclose), shield=True)
 
     async def claim(self, key: str, owner: str, *, order: int, lease: float) -> Verdict:
         """Take a key; see DedupeStore."""
@@ -137,29 +116,7 @@ class RedisDedupe:
     async def _ask(self, work: Callable[[], Awaitable[Any]]) -> Any:
         self._check_loop()
         # In a child, because redis.asyncio loses connections to a native cancellation.
-        return await run_in_child(partial(self._answer, work))
-
-    async def _answer(self, work: Callable[[], Awaitable[T]]) -> T:
-        from redis.exceptions import RedisError  # noqa: PLC0415 - an extra
-
-        trouble = f"no answer within {PATIENCE:g} s"
-        try:
-            with self._clock.timeout(PATIENCE):
-                return await work()
-        except (RedisError, OSError) as error:  # its words may repeat what was sent
-            trouble = type(error).__name__
-        msg = f"the Redis server of the events: {trouble}"
-        raise StoreError(msg)
-
-    def _check_loop(self) -> None:
-        if not hasattr(current_token().native_token, "create_task"):
-            msg = "RedisDedupe needs asyncio, because redis.asyncio does: use SQLiteDedupe under trio"
-            raise ConfigurationError(msg)
-        self._guard.check()
-
-
-def _client(client: Redis | Secret) -> Redis:
-    if find_spec("redis") is None:
-        msg = 'RedisDedupe needs redis-py: pip install "tallyfy-async[redis]"'
-        raise ConfigurationError(msg)
-    return connected(client) if isinstance(client, Secret) else accepted(client)
+        answer = await run_in_child(partial(self._server.answer, work))
+        if isinstance(answer, Trouble):
+            raise StoreError(answer.message)
+        return answer

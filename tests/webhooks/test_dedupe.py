@@ -241,6 +241,20 @@ async def test_a_file_that_is_locked_takes_no_thread_of_the_program(tmp_path: Pa
     other.close()
 
 
+async def test_more_events_at_once_than_connections(anyio_backend: str, redis: RedisServer) -> None:
+    if anyio_backend == "trio":
+        pytest.skip("redis.asyncio needs asyncio")
+    verdicts: list[Verdict] = []
+
+    async def one(store: RedisDedupe, number: int) -> None:
+        verdicts.append(await claim(store, key=f"many {number}"))
+
+    async with RedisDedupe(f"{redis.url}?max_connections=2") as store, anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(one, store, number)
+    assert verdicts == [Verdict.CLAIMED] * 20
+
+
 async def test_a_redis_server_that_is_away(anyio_backend: str) -> None:
     if anyio_backend == "trio":
         pytest.skip("redis.asyncio needs asyncio")

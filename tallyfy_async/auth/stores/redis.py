@@ -16,20 +16,20 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, SupportsIndex, TypeVar
 
-from anyio.lowlevel import current_token
 from attrs import define, field
 
 from tallyfy_async.auth.stores.memory import MemoryStore
-from tallyfy_async.auth.stores.redis_commands import RedisCommands, Stored, Trouble, accepted, connected
+from tallyfy_async.auth.stores.redis_commands import RedisUser, Trouble
+from tallyfy_async.auth.stores.redis_records import RedisRecords, Stored
 from tallyfy_async.auth.stores.sealing import Keys, Sealer, masked
 from tallyfy_async.auth.token import Token
 from tallyfy_async.errors import ConfigurationError, StoreCorruptError, StoreError
 from tallyfy_async.protocol.redaction import Secret
 from tallyfy_async.telemetry import logger
 from tallyfy_async.transport.clock import Clock, SystemClock
-from tallyfy_async.transport.shelter import LoopGuard, run_in_child
+from tallyfy_async.transport.shelter import run_in_child
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -54,7 +54,7 @@ class _Lease:
     seen: bytes | None = field(default=None, repr=False)
 
 
-class RedisStore:
+class RedisStore(RedisUser[RedisRecords]):
     """Keeps sealed records on a Redis or Valkey server, which processes on many machines may share.
 
     The server sees neither tokens nor names: records are encrypted, and keys are hashes. Give it persistence and
@@ -75,6 +75,7 @@ class RedisStore:
 
     """
 
+    _instead: ClassVar[str] = "FileStore or KeyringStore"
     _place = "a server yet to be named"  # tracebacks show a store that is half made
 
     def __init__(
@@ -90,12 +91,10 @@ class RedisStore:
         # A URL may hold a password: neither it nor a key stays in the clear in this frame or one below.
         client, keys = Secret(client) if isinstance(client, str) else client, masked(keys)
         _check(prefix, lease, when_down)
-        self._owned = isinstance(client, Secret)
         self._sealer = Sealer.of(keys)
-        self._server = RedisCommands(connected(client) if isinstance(client, Secret) else accepted(client), clock)
+        super().__init__(RedisRecords(client, clock))
         self._place = self._server.place
         self._prefix, self._lease, self._clock = prefix, lease, clock
-        self._guard = LoopGuard()
         self._leases: dict[str, _Lease] = {}
         self._lost: dict[str, list[str]] = {}
         self._falls_back = when_down == "memory"
@@ -111,21 +110,6 @@ class RedisStore:
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         msg = "a RedisStore is not pickled, because it holds keys: make one in each process"
         raise TypeError(msg)
-
-    async def __aenter__(self) -> Self:
-        self._check_loop()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Refuse further use, and close the connections that this store opened; a client that was given stays open."""
-        if not self._guard.closed:
-            self._check_loop()
-            self._guard.closed = True
-            if self._owned:  # a cancelled close would leave connections open
-                await run_in_child(self._server.aclose, shield=True)
 
     async def load(self, key: str) -> Token | None:
         """Return the record under ``key``, None where there is none.
@@ -315,12 +299,6 @@ class RedisStore:
 
     def _name(self, kind: str, key: str) -> str:
         return f"{self._prefix}:{kind}:{hashlib.sha256(key.encode()).hexdigest()}"
-
-    def _check_loop(self) -> None:
-        if not hasattr(current_token().native_token, "create_task"):
-            msg = "RedisStore needs asyncio, because redis.asyncio does: use FileStore or KeyringStore under trio"
-            raise ConfigurationError(msg)
-        self._guard.check()
 
 
 def _check(prefix: Any, lease: Any, when_down: Any) -> None:

@@ -1,18 +1,20 @@
-"""The few commands that a token store sends to a Redis server: each is atomic, ends in time and may be sent again."""
+"""What sends commands to a Redis or Valkey server by redis.asyncio: each ends in time, and trouble is returned."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar, cast
 
 import anyio
-from attrs import field, frozen
+from anyio.lowlevel import current_token
+from attrs import frozen
 
-from tallyfy_async.errors import ConfigurationError, StoreCorruptError
+from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.protocol.redaction import Secret
 from tallyfy_async.transport.clock import Clock
+from tallyfy_async.transport.shelter import LoopGuard, run_in_child
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -21,44 +23,9 @@ T = TypeVar("T")
 
 PATIENCE: Final = 3.0
 """Seconds for one command, connecting included; less than a renewal grants to a write."""
-
-_ACQUIRE: Final = """
-local owner = redis.call('get', KEYS[1])
-local free = not owner or owner == ARGV[1]
-for place = 3, #ARGV do free = free or owner == ARGV[place] end
-if not free then return 0 end
-redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
-return 1
-"""
-_RELEASE: Final = """
-if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end
-return 0
-"""
-_WRITE: Final = """
-local stored = redis.call('hmget', KEYS[1], 'generation', 'sealed')
-if stored[2] == ARGV[3] then return 1 end
-if (stored[1] or '') ~= ARGV[1] then return 0 end
-if ARGV[4] ~= '' and stored[2] ~= ARGV[4] then return 0 end
-redis.call('hset', KEYS[1], 'generation', ARGV[2], 'sealed', ARGV[3])
-return 1
-"""
-_RENAME: Final = """
-if redis.call('exists', KEYS[2]) == 1 then return 1 end
-if redis.call('exists', KEYS[1]) == 0 then return 0 end
-redis.call('rename', KEYS[1], KEYS[2])
-return 1
-"""
 _AT_ONCE: Final = 32
 """Commands under way; the connections that a client may open are limited, and beyond that it fails."""
 _CODE: Final = re.compile(r"[A-Z]{3,20}(?= )")
-
-
-@frozen
-class Stored:
-    """A record as the server holds it: the generation in the clear, beside what is sealed."""
-
-    generation: int
-    sealed: bytes = field(repr=False)
 
 
 @frozen
@@ -76,84 +43,119 @@ class Trouble:
 
 
 class RedisCommands:
-    """Sends the commands of a store. Trouble is returned, not raised, because foreign errors may hold secrets."""
+    """Sends commands. Trouble is returned, not raised, because foreign errors may hold secrets.
 
-    def __init__(self, client: Redis, clock: Clock) -> None:
-        self.place = _place(client)
-        self._client = client
+    Args:
+        client: a ``redis.asyncio.Redis``, which stays the caller's, or a URL, whose connections :meth:`aclose` closes.
+        clock: time.
+
+    Attributes:
+        client: the foreign client.
+        place: host and port of the server, or the path of its socket.
+
+    Raises ConfigurationError for wrong arguments, and without the extra ``redis``.
+
+    """
+
+    def __init__(self, client: Redis | Secret, clock: Clock) -> None:
+        self._opened = isinstance(client, Secret)
+        self.client = _connected(client) if isinstance(client, Secret) else _accepted(client)
+        self.place = _place(self.client)
         self._clock = clock
-        self._acquire = client.register_script(_ACQUIRE)
-        self._release = client.register_script(_RELEASE)
-        self._write = client.register_script(_WRITE)
-        self._rename = client.register_script(_RENAME)
-        self._slots = anyio.Semaphore(_AT_ONCE)
+        self._most = max(1, min(_AT_ONCE, self.client.connection_pool.max_connections))
+        self._slots = anyio.Semaphore(self._most, fast_acquire=True)
 
-    async def read(self, name: str) -> Stored | Trouble | None:
-        """Return the record ``name``, None where there is none; raise StoreCorruptError for something else."""
-        answer = await self._answer(lambda: cast("Awaitable[Any]", self._client.hmget(name, ["generation", "sealed"])))
-        if isinstance(answer, Trouble):
-            return answer
-        generation, sealed = (_bytes(value) for value in answer)
-        if generation is None and sealed is None:
-            return None
-        if generation is None or sealed is None or not generation.isdigit():
-            msg = f"Redis at {self.place} holds something that is not a token record"
-            raise StoreCorruptError(msg)
-        return Stored(int(generation), sealed)
-
-    async def write(
-        self, name: str, generation: int, sealed: bytes, expected: int | None, seen: bytes | None
-    ) -> bool | Trouble:
-        """Write over the generation ``expected`` (None: nothing) and, where given, over the very record ``seen``."""
-        arguments: list[bytes | str | int] = ["" if expected is None else expected, generation, sealed, seen or b""]
-        return _truth(await self._answer(lambda: self._write(keys=[name], args=arguments)))
-
-    async def rename(self, name: str, other: str) -> bool | Trouble:
-        """Give a record a name that nobody uses; return whether there was one."""
-        return _truth(await self._answer(lambda: self._rename(keys=[name, other])))
-
-    async def acquire(self, name: str, owner: str, lease: float, lost: Sequence[str] = ()) -> bool | Trouble:
-        """Lock for ``lease`` seconds, unless somebody else has it; ``lost`` are the caller's earlier owner values."""
-        arguments: list[str | int] = [owner, math.ceil(lease * 1000), *lost]
-        return _truth(await self._answer(lambda: self._acquire(keys=[name], args=arguments)))
-
-    async def release(self, name: str, owner: str) -> bool | Trouble:
-        """Unlock, if ``owner`` still has the lock; return whether it had."""
-        return _truth(await self._answer(lambda: self._release(keys=[name], args=[owner])))
+    async def answer(self, work: Callable[[], Awaitable[T]]) -> T | Trouble:
+        """Return what the server answers to a command."""
+        with self._clock.timeout(PATIENCE):
+            async with self._slots:
+                return await self._told(work)
+        return Trouble(f"Redis at {self.place}: no answer within {PATIENCE:g} s", down=True)
 
     async def aclose(self) -> None:
-        """Close the client."""
-        await self._answer(self._client.aclose)
+        """Close the connections that were opened here, when the commands under way have ended."""
+        if self._opened:
+            # A command whose connection is closed under it opens another one, which nobody would close.
+            taken = 0
+            with self._clock.timeout(PATIENCE):
+                while taken < self._most:
+                    await self._slots.acquire()
+                    taken += 1
+            with self._clock.timeout(PATIENCE):
+                await self._told(self.client.aclose)
+            for _ in range(taken):
+                self._slots.release()
 
-    async def _answer(self, work: Callable[[], Awaitable[T]]) -> T | Trouble:
+    async def _told(self, work: Callable[[], Awaitable[T]]) -> T | Trouble:
         from redis import exceptions as foreign  # noqa: PLC0415 - an extra
 
         down = True
         try:
-            with self._clock.timeout(PATIENCE):
-                async with self._slots:
-                    return await work()
-            trouble = f"no answer within {PATIENCE:g} s"
+            return await work()
         except (foreign.AuthenticationError, foreign.AuthorizationError) as error:
-            down, trouble = False, _told(error)
-        except (foreign.ConnectionError, foreign.TimeoutError, foreign.ReadOnlyError, OSError) as error:
-            trouble = _told(error)
+            down, trouble = False, _code(error)
+        except foreign.ReadOnlyError as error:
+            trouble = _code(error)
+            # It is a replica now, and the address may lead to another server.
+            with suppress(foreign.RedisError, OSError):
+                await self.client.connection_pool.disconnect(inuse_connections=False)
+        except (foreign.ConnectionError, foreign.TimeoutError, OSError) as error:
+            trouble = _code(error)
         except foreign.RedisError as error:
-            down, trouble = isinstance(error, foreign.ClusterDownError), _told(error)
+            down, trouble = isinstance(error, foreign.ClusterDownError), _code(error)
         return Trouble(f"Redis at {self.place}: {trouble}", down)
+
+
+Commands = TypeVar("Commands", bound=RedisCommands)
+
+
+class RedisUser(Generic[Commands]):
+    """Sends commands on one event loop of one process."""
+
+    _instead: ClassVar[str]
+    """What serves under trio."""
+
+    def __init__(self, server: Commands) -> None:
+        self._server = server
+        self._guard = LoopGuard()
+
+    async def __aenter__(self) -> Self:
+        self._check_loop()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Refuse further use, and close the connections that this store opened; a client that was given stays open."""
+        if not self._guard.closed:
+            self._check_loop()
+            self._guard.closed = True
+            await run_in_child(self._server.aclose, shield=True)  # a cancelled close would leave connections open
+
+    def _check_loop(self) -> None:
+        check_asyncio(type(self).__name__, self._instead)
+        self._guard.check()
+
+
+def check_asyncio(user: str, instead: str) -> None:
+    """Raise ConfigurationError under trio, which names what serves there."""
+    if not hasattr(current_token().native_token, "create_task"):
+        msg = f"{user} needs asyncio, because redis.asyncio does: use {instead} under trio"
+        raise ConfigurationError(msg)
 
 
 def _client_class() -> type[Redis]:
     try:
         from redis.asyncio import Redis  # noqa: PLC0415 - an extra
     except ImportError as error:
-        msg = 'RedisStore needs redis-py: pip install "tallyfy-async[redis]"'
+        msg = 'this needs redis-py: pip install "tallyfy-async[redis]"'
         raise ConfigurationError(msg) from error
     return Redis
 
 
-def connected(url: Secret) -> Redis:
-    """Return a client of the URL that gives up quickly; the options in the URL come first. Raise ConfigurationError."""
+def _connected(url: Secret) -> Redis:
+    """Return a client of the URL that gives up quickly; the options in the URL come first."""
     open_url = cast("Callable[..., Redis]", _client_class().from_url)  # pyright: ignore[reportUnknownMemberType]
     from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra
     from redis.backoff import NoBackoff  # noqa: PLC0415 - an extra
@@ -175,8 +177,7 @@ def connected(url: Secret) -> Redis:
     return client
 
 
-def accepted(client: Any) -> Redis:
-    """Return a client that was given; raise ConfigurationError for anything else."""
+def _accepted(client: Any) -> Redis:
     if not isinstance(client, _client_class()):
         msg = "client must be a redis.asyncio.Redis or a URL such as redis://localhost:6379/0"
         raise ConfigurationError(msg)
@@ -188,15 +189,7 @@ def _place(client: Redis) -> str:
     return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")
 
 
-def _told(error: Exception) -> str:
+def _code(error: Exception) -> str:
     """Return the kind of a foreign error and the server's code; the rest of its text may repeat what was sent."""
     code = _CODE.match(str(error))
     return f"{type(error).__name__}{f' {code[0]}' if code else ''}"
-
-
-def _truth(answer: object) -> bool | Trouble:
-    return answer if isinstance(answer, Trouble) else bool(answer)
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value

@@ -1,29 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 
 import anyio
 import pytest
 
 from tests.fleet.limiter.rig import Time
-from tests.redis_server import RedisServer, served_redis
+from tests.redis_fixtures import redis_process, server
 
-
-@pytest.fixture(scope="session")
-def redis_process() -> Iterator[RedisServer]:
-    with served_redis() as server:
-        yield server
-
-
-@pytest.fixture
-def server(redis_process: RedisServer) -> RedisServer:
-    """A server that runs and is empty."""
-    redis_process.start()
-    redis_process.resume()
-    with redis_process.admin() as admin:
-        admin.flushall()
-        admin.script_flush()
-    return redis_process
+__all__ = ["clock", "redis_process", "server"]
 
 
 @pytest.fixture

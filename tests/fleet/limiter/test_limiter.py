@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 
 import anyio
+import anyio.to_thread
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tallyfy_async import ClientClosedError, ConfigurationError, RateLimit
+from tallyfy_async import ClientClosedError, ClientLoopError, ConfigurationError, RateLimit
+from tallyfy_async.fleet.decisions import RedisDecisions
 from tallyfy_async.fleet.leases import Leases
 from tallyfy_async.fleet.limiter import RedisLimiter
-from tallyfy_async.fleet.scripts import DECIDE
+from tallyfy_async.fleet.scripts import ATTEND, DECIDE, PAUSE
 from tallyfy_async.transport.pace import Pace
-from tests.fleet.limiter.rig import ADA, BOB, Time, begin, fast, joined, keeps, most_within, timed
+from tests.fleet.limiter.rig import ADA, BOB, Time, TimedDecisions, begin, fast, joined, keeps, most_within, timed
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -36,8 +39,8 @@ async def test_a_full_bucket_lets_its_burst_begin_at_once_and_then_one_after_the
 
 async def test_the_cap_of_a_minute_holds_with_its_burst_and_with_lateness() -> None:
     limiter = RedisLimiter("redis://localhost", per_user=RateLimit(per_minute=600, burst=10))
-    (bucket,) = limiter._line(ADA, None).buckets
-    assert bucket.burst + (60 + 2 * 0.5) / bucket.interval == pytest.approx(600)
+    (bucket,) = limiter._lines.line(ADA, None, 0).buckets
+    assert bucket.rate.burst + (60 + 2 * 0.5) / bucket.interval == pytest.approx(600)
 
 
 @pytest.mark.once
@@ -137,7 +140,7 @@ async def test_who_is_cancelled_anywhere_takes_nothing_along(server: RedisServer
                 scope.cancel()
         assert limiter._local.free == 2
         assert (limiter._leases.running, limiter._leases.waiting) == (0, 0)
-        (line,) = limiter._lines.values()
+        (line,) = limiter._lines.lines.values()
         assert line.waiting == 0
         began = clock.monotonic()
         for _ in range(3):
@@ -153,7 +156,7 @@ async def test_a_turn_whose_caller_left_serves_the_next_one(server: RedisServer,
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(begin, limiter, clock, times)
-                while not limiter._lines[ADA, None].turns:
+                while not limiter._lines.lines[ADA, None].turns:
                     await checkpoint()
                 scope.cancel()
         await begin(limiter, clock, times)
@@ -180,12 +183,12 @@ async def test_a_turn_that_nobody_used_in_time_lapses(server: RedisServer, clock
         async with anyio.create_task_group() as group:
             for _ in range(4):
                 group.start_soon(begin, limiter, clock, times)
-            while len(limiter._lines[ADA, None].turns if limiter._lines else ()) < 3:
+            while len(limiter._lines.lines[ADA, None].turns if limiter._lines.lines else ()) < 3:
                 await checkpoint()
             group.cancel_scope.cancel()
-        left = list(limiter._lines[ADA, None].turns)
+        left = list(limiter._lines.lines[ADA, None].turns)
         clock.advance(1)
-        assert limiter._lines[ADA, None].first_turn(clock.monotonic()) is None
+        assert limiter._lines.lines[ADA, None].first_turn(clock.monotonic()) is None
         await begin(limiter, clock, times)
     assert left
     assert times[-1] >= 1
@@ -212,6 +215,28 @@ async def test_a_pause_holds_the_user_back_in_every_process_and_nobody_else(serv
         assert 30 <= min(after) < 30.3
         assert keeps(after, 10, 5)
         assert most_within(after, 0.09) == 1
+
+
+async def test_a_pause_of_one_who_leaves_at_once_holds_the_others_back(server: RedisServer, clock: Time) -> None:
+    times: list[float] = []
+    async with joined(server, clock) as one:
+        async with joined(server, clock) as two:
+            two.pause(30, ADA)
+        await begin(one, clock, times)
+    assert 30 <= times[0] < 30.3
+
+
+async def test_a_longer_pause_that_begins_while_one_is_told_is_told_too(server: RedisServer, clock: Time) -> None:
+    times: list[float] = []
+    async with joined(server, clock) as one, joined(server, clock) as two:
+        timed(one).delay = 0.1
+        one.pause(2, ADA)
+        while timed(one).asked[PAUSE] < 1:
+            await clock.sleep(0.05)
+        one.pause(30, ADA)
+        await clock.sleep(3)
+        await begin(two, clock, times)
+    assert times[0] >= 30
 
 
 async def test_a_pause_takes_back_the_turns_that_were_given(server: RedisServer, clock: Time) -> None:
@@ -320,10 +345,10 @@ async def test_while_the_server_is_told_what_runs_nothing_else_begins(clock: Tim
     async def tell() -> None:
         told.append(leases.report()[1])
         await clock.sleep(1)
-        leases.granted(2, clock.monotonic() + 10)
+        leases.granted(2, clock.monotonic() + 10, 1)
 
     leases = Leases(4, clock, tell)
-    leases.granted(4, 100)
+    leases.granted(4, 100, 1)
     await leases.take()
     async with anyio.create_task_group() as group:
         group.start_soon(tell)
@@ -332,6 +357,57 @@ async def test_while_the_server_is_told_what_runs_nothing_else_begins(clock: Tim
         assert clock.monotonic() >= 1
     assert leases.running == 2
     assert told[0] == 1
+
+
+@pytest.mark.once
+async def test_the_more_processes_there_are_the_less_often_each_one_asks_for_slots(
+    server: RedisServer, clock: Time
+) -> None:
+    settings = {"at_once": 1, "lease": 600.0}
+    async with joined(server, clock, **settings) as holder, joined(server, clock, **settings) as other:
+        await holder.acquire(ADA)
+        ends = (clock.time() + 500) * 1000
+        with server.admin() as admin:
+            admin.zadd("{tallyfy_async:pace}:members", {f"process {number}": ends for number in range(500)})
+        await clock.sleep(1)
+        before, began = timed(other).asked[ATTEND], clock.monotonic()
+        with clock.timeout(60):
+            await other.acquire(ADA)
+        assert clock.monotonic() - began == 60
+        assert 10 < timed(other).asked[ATTEND] - before < 60
+        holder.release()
+
+
+@pytest.mark.once
+async def test_slots_of_the_fleet_are_no_more_after_the_server_lost_its_memory(
+    server: RedisServer, clock: Time
+) -> None:
+    running = most = 0
+    async with anyio.create_task_group() as group:
+
+        async def call(limiter: RedisLimiter) -> None:
+            nonlocal running, most
+            await limiter.acquire(ADA)
+            running += 1
+            most = max(most, running)
+            await clock.sleep(1.0)
+            running -= 1
+            limiter.release()
+
+        async def work() -> None:
+            async with (
+                joined(server, clock, per_user=fast(1000, 50), at_once=6) as limiter,
+                anyio.create_task_group() as calls,
+            ):
+                for _ in range(20):
+                    calls.start_soon(call, limiter)
+
+        for _ in range(3):
+            group.start_soon(work)
+        await clock.sleep(3.3)
+        with server.admin() as admin:
+            admin.flushall()
+    assert most == 6
 
 
 async def test_a_body_that_is_read_needs_no_slot_of_the_fleet(server: RedisServer, clock: Time) -> None:
@@ -372,14 +448,15 @@ async def test_it_counts_the_processes(server: RedisServer, clock: Time) -> None
 async def test_many_users_are_not_remembered_for_ever(
     server: RedisServer, clock: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tallyfy_async.fleet.limiter._MANY_LINES", 10)
+    monkeypatch.setattr("tallyfy_async.fleet.lines._MANY", 10)
     async with joined(server, clock, per_user=fast(10), per_organization=fast(10)) as limiter:
+        limiter._lines._many = 10
         limiter.pause(50, "paused")
         for number in range(50):
             await begin(limiter, clock, [], whose=f"user {number}", organization=f"organization {number}")
-        assert len(limiter._lines) <= 10
-        assert len(limiter._buckets) <= 21
-        assert limiter._bucket("user", "paused", fast(10)).paused_until == 50
+        assert len(limiter._lines.lines) <= 10
+        assert len(limiter._lines.buckets) <= 21
+        assert limiter._lines.user("paused").paused_until == 50
 
 
 async def test_names_on_the_server_tell_nobody_who_calls(server: RedisServer, clock: Time) -> None:
@@ -423,7 +500,7 @@ async def test_who_waits_when_it_is_closed_is_told_so(server: RedisServer, clock
             group.start_soon(come, limiter)
         await clock.sleep(0.5)
     assert refused == 3
-    assert limiter._lines[ADA, None].waiting == 0
+    assert limiter._lines.lines[ADA, None].waiting == 0
 
 
 async def test_who_waits_for_a_slot_when_it_is_closed_is_told_so(server: RedisServer, clock: Time) -> None:
@@ -440,6 +517,42 @@ async def test_who_waits_for_a_slot_when_it_is_closed_is_told_so(server: RedisSe
                 await clock.sleep(0.5)
         assert (limiter._local.free, limiter._leases.running, limiter._leases.waiting) == (20, 0, 0)
         other.release()
+
+
+async def test_who_waits_for_a_connection_when_it_is_closed_is_told_so(server: RedisServer, clock: Time) -> None:
+    async with anyio.create_task_group() as group:
+
+        async def come(limiter: RedisLimiter) -> None:
+            with pytest.raises(ClientClosedError):
+                await limiter.acquire(BOB)
+
+        async with joined(server, clock, slots=1) as limiter:
+            await limiter.acquire(ADA)
+            group.start_soon(come, limiter)
+            await clock.sleep(0.5)
+        limiter.release()
+    assert limiter._local.free == 1
+
+
+async def test_who_is_cancelled_while_he_enters_leaves_the_fleet(server: RedisServer, clock: Time) -> None:
+    limiter = RedisLimiter(server.url, clock=clock)
+    assert isinstance(limiter._server, RedisDecisions)
+    limiter._server = TimedDecisions(server, limiter._server, clock)
+    timed(limiter).delay = 0.1
+    with clock.timeout(0.15):
+        async with limiter:
+            await clock.sleep(60)
+    with server.admin() as admin:
+        assert not admin.exists("{tallyfy_async:pace}:members")
+
+
+async def test_another_event_loop_is_refused(anyio_backend: str, server: RedisServer, clock: Time) -> None:
+    async def use(limiter: RedisLimiter) -> None:
+        with anyio.fail_after(5), pytest.raises(ClientLoopError):
+            await limiter.acquire(ADA)
+
+    async with joined(server, clock) as limiter:
+        await anyio.to_thread.run_sync(partial(anyio.run, use, limiter, backend=anyio_backend))
 
 
 async def test_what_its_body_raises_comes_bare(server: RedisServer, clock: Time) -> None:
@@ -476,6 +589,8 @@ async def test_it_is_for_asyncio_and_says_so(anyio_backend: str, server: RedisSe
         ({"processes": None}, "processes must be"),
         ({"patience": 0}, "patience must be"),
         ({"lease": 1}, "at least four times"),
+        ({"lease": "10"}, "at least four times"),
+        ({"prefix": ""}, "prefix must be a text"),
         ({"client": "http://localhost"}, "the URL must look like"),
         ({"client": 3}, "client must be a"),
     ],

@@ -34,7 +34,7 @@ async def test_a_client_and_those_derived_from_it_go_by_the_limiter_and_leave_it
                 await client.me.get()
                 await derived.me.get()
             assert clock.monotonic() - began == pytest.approx(1.0, abs=0.01)
-            assert len(limiter._lines) == 1
+            assert len(limiter._lines.lines) == 1
             assert "RedisLimiter" in repr(client)
         await limiter.acquire("somebody else")
         limiter.release()
@@ -51,7 +51,7 @@ async def test_what_is_told_apart_is_the_user_and_the_organization(
         await client.me.get()
         await client.organization().get()
         await client.organization().runs.list()
-        lines = list(limiter._lines)
+        lines = list(limiter._lines.lines)
     assert lines == [(client.tokens.key, None), (client.tokens.key, sandbox.credentials.organization)]
 
 

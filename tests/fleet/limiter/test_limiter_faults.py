@@ -35,7 +35,7 @@ async def test_without_the_server_each_process_goes_on_with_its_part_and_says_so
 
         async def work(limiter: RedisLimiter) -> None:
             while clock.monotonic() < 34:
-                alone = limiter.away or clock.monotonic() < limiter._alone_until
+                alone = limiter.away or clock.monotonic() < limiter._returning_until
                 await begin(limiter, clock, away if alone else times)
 
         for limiter in (one, two):
@@ -52,6 +52,31 @@ async def test_without_the_server_each_process_goes_on_with_its_part_and_says_so
     assert len(times) >= 0.85 * 140
     assert len(said(caplog, "goes on with its part of the rate, one of 2")) == 4
     assert len(said(caplog, " is back")) == 4
+
+
+@pytest.mark.once
+async def test_processes_that_return_one_after_the_other_keep_the_cap(server: RedisServer, clock: Time) -> None:
+    times: list[float] = []
+    away: list[bool] = []
+    async with anyio.create_task_group() as group:
+
+        async def work() -> None:
+            async with joined(server, clock, per_user=fast(40, 2)) as limiter:
+                await clock.sleep(4)  # all know of each other
+                timed(limiter).deaf = True
+                while clock.monotonic() < 10:
+                    await begin(limiter, clock, times)
+                away.append(limiter.away)
+                timed(limiter).deaf = False
+                while clock.monotonic() < 16:
+                    await begin(limiter, clock, times)
+                away.append(limiter.away)
+
+        for _ in range(8):
+            group.start_soon(work)
+    assert away == [True] * 8 + [False] * 8
+    assert keeps(times, 40, 2 + 8)
+    assert len(times) >= 0.9 * 12 * 40
 
 
 async def test_one_that_is_cut_off_uses_no_more_than_its_part(server: RedisServer, clock: Time) -> None:

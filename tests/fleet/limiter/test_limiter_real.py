@@ -68,11 +68,32 @@ async def test_a_server_that_forgot_the_scripts_is_told_them_again(server: Redis
         assert not limiter.away
 
 
-async def test_a_server_that_refuses_us_is_told_at_once_without_its_password(server: RedisServer) -> None:
+async def test_a_server_that_refuses_us_is_told_at_once_without_its_password(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
     limiter = RedisLimiter(server.url.replace(PASSWORD, "wrong-password"), patience=5, lease=20)
     with pytest.raises(ConfigurationError, match="AuthenticationError") as caught:
         await limiter.__aenter__()
     assert "wrong-password" not in repr(caught.value)
+    assert not caplog.records, "nothing goes on"
+
+
+@pytest.mark.parametrize("steps", range(0, 40, 4))
+async def test_who_is_cancelled_natively_while_he_enters_or_leaves_closes_his_connections(
+    server: RedisServer, steps: int
+) -> None:
+    async def enter_and_leave() -> None:
+        async with RedisLimiter(server.url, patience=5, lease=20):
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(enter_and_leave())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    with server.admin() as admin:
+        await until(lambda: len(admin.client_list()) == 1)
+        assert not admin.exists("{tallyfy_async:pace}:members")
 
 
 @pytest.mark.parametrize("steps", range(0, 24, 2))
@@ -89,7 +110,7 @@ async def test_a_native_cancellation_anywhere_leaves_nothing_taken(server: Redis
                 limiter.release()
         assert limiter._local.free == 2
         assert (limiter._leases.running, limiter._leases.waiting) == (0, 0)
-        assert all(line.waiting == 0 for line in limiter._lines.values())
+        assert all(line.waiting == 0 for line in limiter._lines.lines.values())
         with anyio.fail_after(20):
             await limiter.acquire(ADA)
         limiter.release()

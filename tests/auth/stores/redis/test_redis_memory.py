@@ -31,7 +31,7 @@ class Away:
             self.tries += 1
             return redis_commands.Trouble(f"Redis at {commands.place}: ConnectionError", down=True)
 
-        self.patch.setattr(redis_commands.RedisCommands, "_answer", refuse)
+        self.patch.setattr(redis_commands.RedisCommands, "answer", refuse)
 
     def end(self) -> None:
         self.patch.undo()
