@@ -74,11 +74,22 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+@contextmanager
+def replacing(path: Path) -> Generator[BinaryIO, None, None]:
+    """Give a file whose contents take the place of another one in one step, unless the context is left by an error."""
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with new.open("wb") as file:
+            yield file
+            flush(file)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
 def replace(path: Path, lines: Iterable[bytes]) -> None:
     """Put new contents in the place of a file, in one step."""
-    new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
+    with replacing(path) as file:
         file.writelines(lines)
-        flush(file)
-    new.replace(path)
-    sync(path.parent)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
@@ -144,11 +144,12 @@ class NDJSONTarget:
 
         The part stays until the mark says that the kind is done, so a kill at any moment leaves one or the other.
         """
-        part, file = self._part(kind), self._file(kind)
+        part = self._part(kind)
         with self._claimed():
-            new, old = _index(kind, part), _index(kind, file)
+            new = _index(kind, part, _lines(part))
+            old = _index(kind, self._file(kind), self._lines_of(kind))
             kept = {} if prune else {key: place for key, place in old.items() if key not in new}
-            replace(file, chain(_named(part, new), _named(file, kept)))
+            self._put_in_place(kind, chain(_named(_lines(part), new), _named(self._lines_of(kind), kept)))
             mark = evolve(
                 mark,
                 rows=len(new) + len(kept),
@@ -173,6 +174,14 @@ class NDJSONTarget:
 
     def _file(self, kind: Kind) -> Path:
         return self.path / f"{kind.name}.ndjson"
+
+    def _lines_of(self, kind: Kind) -> Iterator[bytes]:
+        """Give the rows of a kind that is complete, as lines."""
+        return _lines(self._file(kind))
+
+    def _put_in_place(self, kind: Kind, lines: Iterable[bytes]) -> None:
+        """Put rows in the place of a kind's file, in one step."""
+        replace(self._file(kind), lines)
 
     def _keep(self, kind: Kind, mark: Mark, size: int) -> None:
         self._state.kinds[kind.name] = _Known(mark=mark, size=size)
@@ -209,18 +218,18 @@ _Index = dict[str, tuple[int, int]]
 """Id -> number of its last line, and the hash of that line."""
 
 
-def _index(kind: Kind, path: Path) -> _Index:
+def _index(kind: Kind, path: Path, lines: Iterable[bytes]) -> _Index:
     try:
         return {
             row_of(kind, json.loads(line), f"{path.name}[{number}]").id: (number, hash(line))
-            for number, line in enumerate(_lines(path))
+            for number, line in enumerate(lines)
         }
-    except (ValueError, DecodeError):
-        msg = f"{path} was changed by somebody else and is no NDJSON of {kind.name} any more: remove it"
+    except (ValueError, LookupError, DecodeError):
+        msg = f"{path} was changed by somebody else and does not hold {kind.name} any more: remove it"
         raise ExportError(msg) from None
 
 
-def _named(path: Path, index: _Index) -> Iterator[bytes]:
+def _named(lines: Iterable[bytes], index: _Index) -> Iterator[bytes]:
     """Give the lines that an index names."""
     wanted = {number for number, _ in index.values()}
-    return (line for number, line in enumerate(_lines(path)) if number in wanted)
+    return (line for number, line in enumerate(lines) if number in wanted) if wanted else iter(())

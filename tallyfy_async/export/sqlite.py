@@ -18,7 +18,17 @@ from attrs import asdict, define, evolve, field
 
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.export.kinds import Kind, Row
-from tallyfy_async.export.target import FORMAT, Mark, Opening, Plan, check_organization, mark_of, taken, text_of
+from tallyfy_async.export.target import (
+    FORMAT,
+    Mark,
+    Opening,
+    Plan,
+    check_organization,
+    encodable,
+    mark_of,
+    taken,
+    text_of,
+)
 
 _APPLICATION = 0x54_41_4C_59
 """What the file's header says of whose it is: the letters TALY."""
@@ -211,7 +221,7 @@ def _columns(kind: Kind, row: Row) -> Iterable[object]:
 def _scalar(value: object) -> object:
     """Return what SQLite can hold of a value; the JSON has it whole."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return encodable(value)
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int):

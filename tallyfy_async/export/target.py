@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
-from typing import Any, Literal, Protocol
+from math import isfinite
+from typing import Any, Literal, Protocol, cast
 
 from attrs import frozen
 
@@ -125,13 +127,37 @@ class Target(Protocol):
 
 
 def text_of(row: Row) -> str:
-    """Return a row's JSON on one line; equal rows give equal texts, whatever the order of their keys."""
-    text = json.dumps(row.data, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    """Return a row's JSON on one line; equal rows give equal texts, whatever the order of their keys.
+
+    Numbers that are too large for a float, which JSON can carry and Python reads as infinite, become null.
+    """
+    try:
+        return _text(row.data)
+    except ValueError:
+        return _text(_finite(row.data))
+
+
+def _text(data: object) -> str:
+    dumps = partial(json.dumps, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    text = dumps(data, ensure_ascii=False)
     try:
         text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can carry and UTF-8 cannot
-        return json.dumps(row.data, separators=(",", ":"), sort_keys=True)
+        return dumps(data, ensure_ascii=True)
     return text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in cast("Sequence[Any]", value)]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can hold: half of a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def digest(ids: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ The methods of ledgers and writers block and are called from worker threads; tho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
@@ -26,7 +26,7 @@ class FleetPlan:
 
     Attributes:
         kinds: the kinds.
-        since: rows that were changed before are passed over; None for everything.
+        since: in UTC; rows that were changed before are passed over. None for everything.
         started: now, in UTC.
         resume: whether to go on with an export that was interrupted.
         owner: tells this export from another one into the same destination.
@@ -63,11 +63,15 @@ class Begun:
     done: Mapping[str, ExportReport]
 
 
+def _latest(rows: Iterable[Row]) -> Sequence[Row]:
+    return list({row.id: row for row in rows}.values())
+
+
 @frozen(kw_only=True)
 class Batch:
-    """The rows of a unit that are wanted, and the ids of all rows that were read."""
+    """The rows of a unit that are wanted, of each the one that came last, and the ids of all rows that were read."""
 
-    rows: Sequence[Row]
+    rows: Sequence[Row] = field(converter=_latest)
     ids: Sequence[str]
 
 
@@ -106,6 +110,10 @@ class Ledger(Protocol):
         """Note that all kinds of an organization are done."""
         ...
 
+    def leave(self, organization: str) -> None:
+        """Release what is held for an organization that does not end; what was committed stays."""
+        ...
+
     def complete(self) -> None:
         """Note that all organizations are done."""
         ...
@@ -121,8 +129,9 @@ class Writer(Protocol):
     def put(self, run: str, unit: Unit, batch: Batch, mark: UnitMark) -> None:
         """Commit the rows of a unit and its mark, both or neither.
 
-        The same unit may come twice, and after its round ended: then nothing changes. Raises ExportError where
-        the export that it belongs to has ended or cannot be found.
+        The same unit may come twice, from two workers at once too: then the rows of both count, and nothing that one
+        committed is lost. Raises ExportError, and changes nothing, where the unit's round has ended and where the
+        export that it belongs to has ended or cannot be found.
         """
         ...
 
@@ -143,11 +152,6 @@ class Destination(Protocol):
         ...
 
 
-def kinds_of(report: ExportReport) -> dict[str, Any]:
-    """Return a report as JSON values."""
-    return report.to_dict()
-
-
 def report_of(values: Mapping[str, Any]) -> ExportReport:
     """Return a report as it was kept."""
     return ExportReport(
@@ -166,4 +170,10 @@ def gone(place: object) -> ExportError:
         f"{place} does not hold the export that this worker reads for: either another export began there, "
         "or the worker does not share the directory with the process that exports (then use PostgreSQL)"
     )
+    return ExportError(msg)
+
+
+def late(place: object, kind: str) -> ExportError:
+    """Return the error of a worker whose unit belongs to a round that has ended; as a rule nobody waits for it."""
+    msg = f"{place}: the round of {kind} that was read for has ended: another export took it over, or it was removed"
     return ExportError(msg)

@@ -1,7 +1,8 @@
-"""Files of any format: workers leave one piece a unit in a folder that all share, and who exports puts them together.
+"""Files of any format: workers leave pieces in a folder that all share, and who exports puts them together.
 
-A piece is written aside and renamed, so its name is the unit's checkpoint. The pieces of a list that is whole go
-through a target of :mod:`tallyfy_async.export`, one an organization, with a single writer: whoever exports.
+A piece holds one unit and is put in its place in one step, so that it is the unit's checkpoint. None replaces another:
+where two workers read the same unit, because one was taken for dead, there are two. The pieces of a list that is whole
+go through a target of :mod:`tallyfy_async.export`, one an organization, with a single writer: whoever exports.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+from uuid import uuid4
 
-from attrs import define, evolve, field
+from attrs import asdict, define, evolve, field, frozen
 
-from tallyfy_async.errors import ConfigurationError
+from tallyfy_async.errors import ConfigurationError, ExportError
+from tallyfy_async.export.folder import hold, replace
 from tallyfy_async.export.kinds import Kind, Row, row_of
 from tallyfy_async.export.report import ExportReport, KindReport
 from tallyfy_async.export.target import Mark, Plan, Target, taken, text_of
-from tallyfy_async.fleet.destinations.base import FORMAT, Batch, Begun, FleetPlan, gone, report_of
-from tallyfy_async.fleet.destinations.files import write_whole
+from tallyfy_async.fleet.destinations.base import FORMAT, Batch, Begun, FleetPlan, gone, late, report_of
 from tallyfy_async.fleet.units import ListState, Unit, UnitMark
 
 FOLDER = ".tallyfy-fleet"
@@ -37,39 +41,91 @@ class Targets(Protocol):
         ...
 
 
-def _state(path: Path) -> dict[str, Any]:
-    """Return what is known of the last export; empty where there was none."""
-    try:
-        found: dict[str, Any] = json.loads((path / FOLDER / _STATE).read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        found = {}
-    if found.get("format") != FORMAT:
-        msg = f"{path / FOLDER / _STATE} is not what this package writes: export into a new directory"
+@frozen(kw_only=True)
+class _State:
+    """What is known of the last export into a directory."""
+
+    run: str
+    owner: str
+    identity: str
+    started: datetime
+    complete: bool
+
+    @classmethod
+    def at(cls, path: Path) -> _State | None:
+        """Return it, None where there was none; raise ConfigurationError for what this package does not write."""
+        place = path / FOLDER / _STATE
+        try:
+            found = json.loads(place.read_bytes())
+            if found.pop("format") == FORMAT:
+                return cls(started=datetime.fromisoformat(found.pop("started")), **found)
+        except FileNotFoundError:
+            return None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            pass  # raised below, because its words may repeat what is there
+        msg = f"{place} is not what this package writes (format {FORMAT}): export into a new directory"
         raise ConfigurationError(msg)
-    return found
+
+    def keep(self, path: Path) -> None:
+        """Write it."""
+        whole = {**asdict(self), "format": FORMAT, "started": self.started.isoformat()}
+        replace(path / FOLDER / _STATE, [json.dumps(whole).encode()])
 
 
 def _round_folder(path: Path, run: str, organization: str, kind: str, number: int) -> Path:
     return path / FOLDER / run / organization / kind / str(number)
 
 
-def _marks(folder: Path) -> dict[int, UnitMark]:
-    return {int(piece.stem): UnitMark.of(head["mark"]) for piece, head in _heads(folder)}
+@frozen
+class _Piece:
+    """A file: its unit's mark on the first line, the ids of all rows that were read on the second, rows that count."""
+
+    file: Path
+    mark: UnitMark
+
+    @classmethod
+    def of(cls, file: Path) -> _Piece:
+        """Return the piece in a file."""
+        return cls(file, UnitMark.of(json.loads(next(_lines(file)))))
+
+    def ids(self) -> list[str]:
+        """Return the ids of all rows that were read."""
+        found: list[str] = json.loads(next(_lines(self.file, 1)))
+        return found
+
+    def rows(self, kind: Kind) -> list[Row]:
+        """Return the rows that count."""
+        return [row_of(kind, json.loads(line), self.file.name) for line in _lines(self.file, 2)]
 
 
-def _heads(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Give each piece with its first line, which is written last of all."""
-    for piece in sorted(folder.glob("*.ndjson"), key=lambda one: int(one.stem)):
-        with piece.open("rb") as file:
-            yield piece, json.loads(file.readline())
+def _lines(file: Path, first: int = 0) -> Iterator[bytes]:
+    with file.open("rb") as opened:
+        yield from islice(opened, first, None)
 
 
-def _rows(kind: Kind, piece: Path) -> list[Row]:
-    with piece.open("rb") as file:
-        file.readline()
-        return [row_of(kind, json.loads(line), piece.name) for line in file]
+def _text(batch: Batch, mark: UnitMark) -> Iterator[bytes]:
+    """Give the lines of a piece."""
+    for line in (json.dumps(mark.to_dict()), json.dumps(batch.ids), *map(text_of, batch.rows)):
+        yield line.encode() + b"\n"
+
+
+def _pieces(folder: Path) -> list[_Piece]:
+    """Return the pieces of a round in the order of their pages, those of one unit in the order of their writing."""
+
+    def order(file: Path) -> tuple[int, int]:
+        return int(file.name.partition(".")[0]), file.stat().st_mtime_ns
+
+    return [_Piece.of(file) for file in sorted(folder.glob("*.ndjson"), key=order)]
+
+
+def _lacking(marks: Iterable[UnitMark]) -> int | None:
+    """Return the first page that no unit has, None where they reach from the first one to the end."""
+    reached, ended = 0, False
+    for mark in marks:
+        if mark.first > reached + 1 and not ended:
+            break
+        reached, ended = max(reached, mark.reached), ended or mark.ended or mark.stopped
+    return None if ended else reached + 1
 
 
 @define(eq=False)
@@ -91,28 +147,31 @@ class PieceLedger:
         if self.path.exists() and not self.path.is_dir():
             msg = f"{self.path} is a file: name a directory"
             raise ConfigurationError(msg)
-        before = _state(self.path)
-        if not before and self.path.exists() and any(one.name != FOLDER for one in self.path.iterdir()):
+        others = (one for one in self.path.iterdir() if one.name != FOLDER) if self.path.exists() else ()
+        if _State.at(self.path) is None and any(others):
             msg = f"{self.path} holds something else: name an empty or a new directory"
             raise ConfigurationError(msg)
-        resumed = bool(before) and plan.resume and not before["complete"] and before["identity"] == plan.identity
-        run = before["run"] if resumed else plan.owner
-        started = datetime.fromisoformat(before["started"]) if resumed else plan.started
-        (self.path / FOLDER / run).mkdir(parents=True, exist_ok=True)
-        self._plan = plan
-        self._begun = Begun(run=run, started=started, resumed=resumed, done=dict(self._done(run)))
-        self._write_state(complete=False)
-        for other in (self.path / FOLDER).iterdir():
-            if other.is_dir() and other.name != run:
-                shutil.rmtree(other, ignore_errors=True)
-        return self._begun
+        (self.path / FOLDER).mkdir(parents=True, exist_ok=True)
+        with hold(self.path / FOLDER):
+            return self._begin(plan)
 
-    def _done(self, run: str) -> Iterator[tuple[str, ExportReport]]:
-        file = self.path / FOLDER / run / "done.ndjson"
-        for line in file.read_bytes().splitlines(keepends=True) if file.exists() else ():
-            if line.endswith(b"\n"):  # the last one may be cut
-                report = report_of(json.loads(line))
-                yield report.organization, report
+    def _begin(self, plan: FleetPlan) -> Begun:
+        before = _State.at(self.path)
+        resumed = before is not None and plan.resume and not before.complete and before.identity == plan.identity
+        run, started = (before.run, before.started) if before is not None and resumed else (plan.owner, plan.started)
+        folder = self.path / FOLDER / run
+        folder.mkdir(exist_ok=True)
+        state = _State(run=run, owner=plan.owner, identity=plan.identity, started=started, complete=False)
+        state.keep(self.path)
+        for other in folder.parent.iterdir():
+            if other.is_dir() and other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+        reports = [report_of(json.loads(one.read_bytes())) for one in folder.glob("*.json")]
+        self._plan = plan
+        self._begun = Begun(
+            run=run, started=started, resumed=resumed, done={report.organization: report for report in reports}
+        )
+        return self._begun
 
     def open(self, organization: str) -> Mapping[str, ListState]:
         """Open the target of an organization and return how far each kind is."""
@@ -121,21 +180,20 @@ class PieceLedger:
             msg = f"{organization!r} is no id of an organization that a file can be named after"
             raise ConfigurationError(msg)
         folder = self.path / FOLDER / begun.run / organization
-        target = self._targets(organization)
-        opening = target.open(
-            Plan(
-                organization=organization,
-                kinds=plan.kinds,
-                since=plan.since,
-                started=begun.started,
-                resume=begun.resumed and folder.exists(),
-                owner=plan.owner,
-            )
+        wanted = Plan(
+            organization=organization,
+            kinds=plan.kinds,
+            since=plan.since,
+            started=begun.started,
+            resume=begun.resumed and folder.exists(),
+            owner=plan.owner,
         )
-        self._open[organization] = target
-        folder.mkdir(exist_ok=True)
-        self._marks[organization] = {kind.name: opening.marks[kind.name] for kind in plan.kinds}
-        return {kind.name: self._list_state(organization, kind) for kind in plan.kinds}
+        with self._claimed():
+            self._open[organization] = target = self._targets(organization)
+            opening = target.open(wanted)
+            folder.mkdir(exist_ok=True)
+            self._marks[organization] = {kind.name: opening.marks[kind.name] for kind in plan.kinds}
+            return {kind.name: self._list_state(organization, kind) for kind in plan.kinds}
 
     def _list_state(self, organization: str, kind: Kind) -> ListState:
         if self._marks[organization][kind.name].status == "done":
@@ -143,7 +201,8 @@ class PieceLedger:
         number = self._round(organization, kind)
         if number is None:
             return ListState()
-        return ListState(round=number, marks=_marks(self._folder(organization, kind, number)))
+        pieces = _pieces(self._folder(organization, kind, number))
+        return ListState(round=number, marks={piece.mark.first: piece.mark for piece in pieces})
 
     def _round(self, organization: str, kind: Kind) -> int | None:
         parent = self._folder(organization, kind, 0).parent
@@ -152,40 +211,38 @@ class PieceLedger:
 
     def start_round(self, organization: str, kind: Kind, number: int) -> None:
         """Make the folder of a round and remove those of the rounds before it."""
-        self._check_owner()
         folder = self._folder(organization, kind, number)
-        folder.mkdir(parents=True, exist_ok=True)
-        for other in folder.parent.iterdir():
-            if other.name != folder.name:
-                shutil.rmtree(other, ignore_errors=True)
+        with self._claimed():
+            folder.mkdir(parents=True, exist_ok=True)
+            for other in folder.parent.iterdir():
+                if other != folder:
+                    shutil.rmtree(other, ignore_errors=True)
 
     def count(self, organization: str, kind: Kind) -> int:
         """Return how many different rows the pieces name."""
-        seen: set[str] = set()
-        for _, head in _heads(self._current(organization, kind)):
-            seen.update(head["ids"])
-        return len(seen)
+        with self._claimed():
+            return len({one for piece in self._whole(organization, kind) for one in piece.ids()})
 
     def finish(self, organization: str, kind: Kind, *, settled: bool) -> KindReport:
         """Put the pieces into the target; remove what did not come where the list settled and all was asked for."""
-        self._check_owner()
         plan, _ = self._known()
         target, before = self._open[organization], self._marks[organization][kind.name]
-        pieces = self._current(organization, kind)
         # What an attempt that was killed wrote counts as written, and then there are rows: its rounds tell.
         mark = Mark(whole=before.whole and not before.rounds, written=before.written, rounds=1, shrank=not settled)
-        for number, (piece, _) in enumerate(_heads(pieces)):
-            mark = target.put(kind, _rows(kind, piece), evolve(mark, page=number))  # page 0 empties what was put before
-        mark = target.finish(kind, evolve(mark, status="done"), prune=settled and plan.since is None)
-        self._marks[organization][kind.name] = mark
-        shutil.rmtree(pieces.parent, ignore_errors=True)
+        with self._claimed():
+            for number, piece in enumerate(self._whole(organization, kind)):
+                # Page 0 empties what was put before.
+                mark = target.put(kind, piece.rows(kind), evolve(mark, page=number))
+            mark = target.finish(kind, evolve(mark, status="done"), prune=settled and plan.since is None)
+            self._marks[organization][kind.name] = mark
+            shutil.rmtree(self._folder(organization, kind, 0).parent, ignore_errors=True)
         return _report(mark)
 
     def refuse(self, organization: str, kind: Kind, why: str) -> None:
-        """Note that the server does not give a kind."""
-        self._check_owner()
-        mark = self._open[organization].put(kind, [], Mark(status="refused", message=why))
-        self._marks[organization][kind.name] = mark
+        """Note that the server does not give a kind; rows of it may be there from before."""
+        with self._claimed():
+            mark = self._open[organization].put(kind, [], Mark(status="refused", message=why, whole=False))
+            self._marks[organization][kind.name] = mark
 
     def report(self, organization: str) -> tuple[Mapping[str, KindReport], Mapping[str, str]]:
         """Return what became of the kinds of an organization."""
@@ -195,22 +252,24 @@ class PieceLedger:
 
     def end(self, report: ExportReport) -> None:
         """Complete the target of an organization, then note that it is."""
-        self._check_owner()
-        _, begun = self._known()
-        target = self._open.pop(report.organization)
-        target.complete()
-        target.close()
-        with (self.path / FOLDER / begun.run / "done.ndjson").open("ab") as file:
-            file.write(json.dumps(report.to_dict()).encode() + b"\n")
-        del self._marks[report.organization]
-        shutil.rmtree(self.path / FOLDER / begun.run / report.organization, ignore_errors=True)
+        folder = self.path / FOLDER / self._known()[1].run
+        with self._claimed():
+            self._open[report.organization].complete()
+            self.leave(report.organization)
+            replace(folder / f"{report.organization}.json", [json.dumps(report.to_dict()).encode()])
+            shutil.rmtree(folder / report.organization, ignore_errors=True)
+
+    def leave(self, organization: str) -> None:
+        """Close the target of an organization, where it is open."""
+        self._marks.pop(organization, None)
+        if (target := self._open.pop(organization, None)) is not None:
+            target.close()
 
     def complete(self) -> None:
         """Note that everything is done, and remove what was only needed on the way."""
-        self._check_owner()
-        _, begun = self._known()
-        self._write_state(complete=True)
-        shutil.rmtree(self.path / FOLDER / begun.run, ignore_errors=True)
+        with self._claimed() as state:
+            evolve(state, complete=True).keep(self.path)
+            shutil.rmtree(self.path / FOLDER / state.run, ignore_errors=True)
 
     def close(self) -> None:
         """Close the targets that are open."""
@@ -227,25 +286,23 @@ class PieceLedger:
         _, begun = self._known()
         return _round_folder(self.path, begun.run, organization, kind.name, number)
 
-    def _current(self, organization: str, kind: Kind) -> Path:
-        return self._folder(organization, kind, self._round(organization, kind) or 0)
+    def _whole(self, organization: str, kind: Kind) -> list[_Piece]:
+        """Return the pieces of a list of which all units were read; raise ExportError where some are not there."""
+        pieces = _pieces(self._folder(organization, kind, self._round(organization, kind) or 0))
+        if (page := _lacking(piece.mark for piece in pieces)) is not None:
+            msg = f"{self.path} lacks page {page} of {kind.name}, which was written: do all share this directory?"
+            raise ExportError(msg)
+        return pieces
 
-    def _check_owner(self) -> None:
+    @contextmanager
+    def _claimed(self) -> Generator[_State, None, None]:
+        """Keep other exports out while the context lasts; raise ExportError where one has taken over before."""
         plan, _ = self._known()
-        if _state(self.path).get("owner") != plan.owner:
-            raise taken(self.path)
-
-    def _write_state(self, *, complete: bool) -> None:
-        plan, begun = self._known()
-        state = {
-            "format": FORMAT,
-            "run": begun.run,
-            "owner": plan.owner,
-            "identity": plan.identity,
-            "started": begun.started.isoformat(),
-            "complete": complete,
-        }
-        write_whole(self.path / FOLDER / _STATE, [json.dumps(state).encode()])
+        with hold(self.path / FOLDER):
+            state = _State.at(self.path)
+            if state is None or state.owner != plan.owner:
+                raise taken(self.path)
+            yield state
 
 
 def _report(mark: Mark) -> KindReport:
@@ -259,22 +316,15 @@ class PieceWriter:
     path: Path
 
     def put(self, run: str, unit: Unit, batch: Batch, mark: UnitMark) -> None:
-        """Leave the piece of a unit, in the place of an earlier one."""
-        if _state(self.path).get("run") != run:
+        """Leave a piece."""
+        state = _State.at(self.path)
+        if state is None or state.run != run:
             raise gone(self.path)
         folder = _round_folder(self.path, run, unit.organization, unit.kind, unit.round)
-        if folder.exists():
-            try:
-                write_whole(folder / f"{unit.first}.ndjson", _lines(batch, mark), named=False)
-            except FileNotFoundError:  # the round ended meanwhile
-                if folder.exists():
-                    raise
+        try:
+            replace(folder / f"{unit.first}.{uuid4().hex}.ndjson", _text(batch, mark))
+        except FileNotFoundError:
+            raise late(self.path, unit.kind) from None
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
-
-
-def _lines(batch: Batch, mark: UnitMark) -> Iterable[bytes]:
-    yield json.dumps({"mark": mark.to_dict(), "ids": batch.ids}).encode() + b"\n"
-    for row in batch.rows:
-        yield text_of(row).encode() + b"\n"

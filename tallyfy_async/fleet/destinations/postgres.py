@@ -12,6 +12,9 @@ from tallyfy_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from tallyfy_async.fleet.destinations.base import Ledger, Writer
 
+_LONGEST = 63
+"""Bytes of a name; PostgreSQL cuts longer ones."""
+
 
 @frozen
 class PostgreSQL:
@@ -21,10 +24,14 @@ class PostgreSQL:
 
     Attributes:
         address: where the database is, ``postgresql://user@host/database`` or ``host=… dbname=…``, as every worker
-            sees it and without a password: that one comes from PGPASSWORD or from libpq's password file.
+            sees it and without a password or another secret: the password comes from PGPASSWORD or from libpq's
+            password file.
         schema: name of the schema.
 
-    Raises ConfigurationError for an address with a password or that is none, and where psycopg is missing.
+    A server that does not answer any more is given up after about a minute, unless the address says otherwise by
+    ``keepalives_idle``, ``keepalives_interval``, ``keepalives_count`` and ``tcp_user_timeout``.
+
+    Raises ConfigurationError for an address with a secret or that is none, and where psycopg is missing.
 
     """
 
@@ -38,8 +45,8 @@ class PostgreSQL:
         from tallyfy_async.fleet.destinations.postgres_ledger import check_address  # noqa: PLC0415 - an extra
 
         check_address(self.address)
-        if not self.schema.isidentifier():
-            msg = f"schema must be a name of letters, digits and underscores, not {self.schema!r}"
+        if not self.schema.isidentifier() or len(self.schema.encode()) > _LONGEST:
+            msg = f"schema must be a name of at most {_LONGEST} letters, digits and underscores, not {self.schema!r}"
             raise ConfigurationError(msg)
 
     def ledger(self) -> Ledger:

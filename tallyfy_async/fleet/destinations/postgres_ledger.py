@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, LiteralString
 
 import psycopg
 from attrs import define, field
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.export.kinds import Kind
 from tallyfy_async.export.report import ExportReport, KindReport
-from tallyfy_async.export.target import taken
+from tallyfy_async.export.target import encodable, taken
 from tallyfy_async.fleet.destinations.base import FORMAT, Begun, FleetPlan, report_of
 from tallyfy_async.fleet.units import ListState, UnitMark
 
@@ -35,6 +36,9 @@ _TABLES = (
        PRIMARY KEY (organization, kind, id))""",
     "CREATE TABLE IF NOT EXISTS export_done (organization text PRIMARY KEY, report text NOT NULL)",
 )
+_SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
+_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+"""Libpq's own words; without them a connection whose other end vanished is waited for by the hour."""
 
 
 def _of_list(statement: LiteralString) -> LiteralString:
@@ -42,7 +46,7 @@ def _of_list(statement: LiteralString) -> LiteralString:
 
 
 def check_address(address: str) -> None:
-    """Raise ConfigurationError for an address that holds a password or is none."""
+    """Raise ConfigurationError for an address that holds a secret or is none."""
     try:
         parts = conninfo_to_dict(address)
     except psycopg.ProgrammingError:
@@ -50,16 +54,29 @@ def check_address(address: str) -> None:
     if parts is None:
         msg = "the address must look like postgresql://user@host/database or host=… dbname=…"
         raise ConfigurationError(msg)
-    if parts.get("password") is not None:
-        msg = "the address must hold no password: set PGPASSWORD, also in the environment of the workers"
-        raise ConfigurationError(msg)
+    for name in _SECRETS:
+        if parts.get(name) is not None:
+            msg = (
+                f"the address must hold no {name}: everyone reads it; a password comes from PGPASSWORD, also of workers"
+            )
+            raise ConfigurationError(msg)
 
 
 def connect(address: str, schema: str) -> Connection:
-    """Return a connection whose tables are those of the schema."""
-    connection: Connection = psycopg.connect(address, autocommit=True, application_name="tallyfy-async")
-    connection.execute("SELECT set_config('search_path', %s, false)", [f'"{schema}"'])
+    """Return a connection whose tables are those of the schema, and whose transactions wait for each other."""
+    whole = make_conninfo("", **{"application_name": "tallyfy-async", **_ALIVE, **conninfo_to_dict(address)})
+    connection: Connection = psycopg.connect(whole, autocommit=True)
+    connection.execute(
+        "SELECT set_config('search_path', %s, false),"
+        " set_config('default_transaction_isolation', 'read committed', false)",  # roles may have another default
+        [f'"{schema}"'],
+    )
     return connection
+
+
+def clean(text: str) -> str:
+    """Return a text as PostgreSQL can hold it, which knows no NUL; the JSON has it as it came."""
+    return encodable(text.replace("\0", "\ufffd"))
 
 
 @define(eq=False)
@@ -76,9 +93,11 @@ class PostgresLedger:
         self._plan = plan
         self._connection = connection = connect(self._address, self._schema)
         with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(hashtext('tallyfy-async export'))")
+            connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtext('tallyfy-async export'), hashtext(%s))", [self._schema]
+            )
             self._make(connection, plan)
-            before = connection.execute(
+            before = connection.execute(  # waits for units under way
                 "SELECT format, run, identity, started, complete FROM export_run FOR UPDATE"
             ).fetchone()
             self._check(before)
@@ -87,10 +106,10 @@ class PostgresLedger:
             started: datetime = before[3] if before is not None and resumed else plan.started
             if not resumed:
                 connection.execute("TRUNCATE export_lists, export_units, export_seen, export_done")
-            connection.execute("DELETE FROM export_run")
             connection.execute(
                 "INSERT INTO export_run (format, run, owner, identity, started, complete)"
-                " VALUES (%s, %s, %s, %s, %s, false)",
+                " VALUES (%s, %s, %s, %s, %s, false) ON CONFLICT (one) DO UPDATE SET run = excluded.run,"
+                " owner = excluded.owner, identity = excluded.identity, started = excluded.started, complete = false",
                 [FORMAT, run, plan.owner, plan.identity, started],
             )
             done = connection.execute("SELECT organization, report FROM export_done").fetchall()
@@ -98,7 +117,9 @@ class PostgresLedger:
         return Begun(run=run, started=started.astimezone(plan.started.tzinfo), resumed=resumed, done=reports)
 
     def _make(self, connection: Connection, plan: FleetPlan) -> None:
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(self._schema)))
+        if connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [self._schema]).fetchone() is None:
+            # It may be there where this user may make none: even IF NOT EXISTS asks for that.
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self._schema)))
         names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [self._schema]).fetchall()
         if names and ("export_run",) not in names:
             msg = f"the schema {self._schema} holds tables of something else: name another one"
@@ -113,30 +134,32 @@ class PostgresLedger:
 
     def open(self, organization: str) -> Mapping[str, ListState]:
         """Return how far each kind of an organization is."""
-        connection = self._claimed()
-        for kind in self._known().kinds:
+        names = [kind.name for kind in self._known().kinds]
+        with self._claimed() as connection:
             connection.execute(
-                "INSERT INTO export_lists (organization, kind) VALUES (%s, %s) ON CONFLICT (organization, kind)"
-                " DO UPDATE SET status = 'reading', message = '' WHERE export_lists.status = 'refused'",
-                [organization, kind.name],
+                "INSERT INTO export_lists (organization, kind) SELECT %s, unnest(%s::text[])"
+                " ON CONFLICT (organization, kind) DO UPDATE SET status = 'reading', message = ''"
+                " WHERE export_lists.status = 'refused'",
+                [organization, names],
             )
-        lists = connection.execute(
-            "SELECT kind, status, round FROM export_lists WHERE organization = %s", [organization]
-        ).fetchall()
+            lists = connection.execute(
+                "SELECT kind, status, round FROM export_lists WHERE organization = %s AND kind = ANY(%s)",
+                [organization, names],
+            ).fetchall()
+            units = connection.execute(
+                "SELECT kind, first, mark FROM export_units WHERE organization = %s ORDER BY first", [organization]
+            ).fetchall()
+        marks: dict[str, dict[int, UnitMark]] = {}
+        for kind, first, mark in units:
+            marks.setdefault(kind, {})[first] = UnitMark.of(json.loads(mark))
         return {
-            kind: ListState(status=status, round=number, marks=self._marks(organization, kind))
-            for kind, status, number in lists
+            kind: ListState(status=status, round=number, marks=marks.get(kind, {})) for kind, status, number in lists
         }
-
-    def _marks(self, organization: str, kind: str) -> dict[int, UnitMark]:
-        found = self._claimed().execute(_of_list("SELECT first, mark FROM export_units"), [organization, kind])
-        return {first: UnitMark.of(json.loads(mark)) for first, mark in found}
 
     def start_round(self, organization: str, kind: Kind, number: int) -> None:
         """Forget the units of the round before; those still under way find that they are late."""
-        connection = self._claimed()
         one = [organization, kind.name]
-        with connection.transaction():
+        with self._claimed() as connection:
             connection.execute(_of_list("UPDATE export_lists SET round = %s"), [number, *one])
             connection.execute(
                 _of_list(
@@ -150,12 +173,13 @@ class PostgresLedger:
 
     def count(self, organization: str, kind: Kind) -> int:
         """Return how many different rows came in the round under way."""
-        return self._number(_of_list("SELECT count(*) FROM export_seen"), [organization, kind.name])
+        with self._claimed() as connection:
+            return _number(connection, _of_list("SELECT count(*) FROM export_seen"), [organization, kind.name])
 
     def finish(self, organization: str, kind: Kind, *, settled: bool) -> KindReport:
         """Close a list in one transaction."""
-        connection, one, table = self._claimed(), [organization, kind.name], sql.Identifier(kind.name)
-        with connection.transaction():
+        one, table = [organization, kind.name], sql.Identifier(kind.name)
+        with self._claimed() as connection:
             connection.execute(_of_list("UPDATE export_lists SET message = ''"), one)  # waits for units under way
             removed = 0
             if settled and self._known().since is None:
@@ -164,9 +188,10 @@ class PostgresLedger:
                     " WHERE seen.organization = %s AND seen.kind = %s AND seen.id = old.id)"
                 )
                 removed = connection.execute(gone.format(table), [organization, *one]).rowcount
-            rows = self._number(sql.SQL("SELECT count(*) FROM {} WHERE organization = %s").format(table), one[:1])
-            written = self._number(_of_list("SELECT coalesce(sum(written), 0) FROM export_units"), one)
-            written += self._number(_of_list("SELECT written FROM export_lists"), one)
+            there = sql.SQL("SELECT count(*) FROM {} WHERE organization = %s")
+            rows = _number(connection, there.format(table), [organization])
+            written = _number(connection, _of_list("SELECT coalesce(sum(written), 0) FROM export_units"), one)
+            written += _number(connection, _of_list("SELECT written FROM export_lists"), one)
             connection.execute(
                 _of_list(
                     "UPDATE export_lists SET status = 'done', rows = %s, written = %s, removed = %s, unsettled = %s"
@@ -179,18 +204,21 @@ class PostgresLedger:
 
     def refuse(self, organization: str, kind: Kind, why: str) -> None:
         """Note that the server does not give a kind."""
-        self._claimed().execute(
-            _of_list("UPDATE export_lists SET status = 'refused', message = %s"), [why, organization, kind.name]
-        )
+        with self._claimed() as connection:
+            connection.execute(
+                _of_list("UPDATE export_lists SET status = 'refused', message = %s"),
+                [clean(why), organization, kind.name],
+            )
 
     def report(self, organization: str) -> tuple[Mapping[str, KindReport], Mapping[str, str]]:
         """Return what became of the kinds of an organization."""
         names = [kind.name for kind in self._known().kinds]
-        found = self._claimed().execute(
-            "SELECT kind, status, rows, written, removed, unsettled, message FROM export_lists"
-            " WHERE organization = %s AND kind = ANY(%s) ORDER BY array_position(%s, kind)",
-            [organization, names, names],
-        )
+        with self._claimed() as connection:
+            found = connection.execute(
+                "SELECT kind, status, rows, written, removed, unsettled, message FROM export_lists"
+                " WHERE organization = %s AND kind = ANY(%s) ORDER BY array_position(%s, kind)",
+                [organization, names, names],
+            ).fetchall()
         done: dict[str, KindReport] = {}
         refused: dict[str, str] = {}
         for kind, status, rows, written, removed, unsettled, message in found:
@@ -202,24 +230,26 @@ class PostgresLedger:
 
     def end(self, report: ExportReport) -> None:
         """Note that all kinds of an organization are done."""
-        self._claimed().execute(
-            "INSERT INTO export_done VALUES (%s, %s) ON CONFLICT (organization) DO UPDATE SET report = excluded.report",
-            [report.organization, json.dumps(report.to_dict())],
-        )
+        with self._claimed() as connection:
+            connection.execute(
+                "INSERT INTO export_done VALUES (%s, %s)"
+                " ON CONFLICT (organization) DO UPDATE SET report = excluded.report",
+                [report.organization, json.dumps(report.to_dict())],
+            )
+
+    def leave(self, organization: str) -> None:
+        """Do nothing: nothing is held for one organization."""
 
     def complete(self) -> None:
         """Note that all organizations are done."""
-        self._claimed().execute("UPDATE export_run SET complete = true")
+        with self._claimed() as connection:
+            connection.execute("UPDATE export_run SET complete = true")
 
     def close(self) -> None:
         """Close the connection; what was not committed is undone."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _number(self, query: Any, values: list[str]) -> int:
-        found = self._open_connection().execute(query, values).fetchone()
-        return int(found[0]) if found is not None else 0
 
     def _known(self) -> FleetPlan:
         if self._plan is None:
@@ -233,13 +263,23 @@ class PostgresLedger:
             raise ConfigurationError(msg)
         return self._connection
 
-    def _claimed(self) -> Connection:
-        """Return the connection; raise ExportError where another export has taken over."""
+    @contextmanager
+    def _claimed(self) -> Generator[Connection, None, None]:
+        """Give the connection, in a transaction that keeps other exports out until it ends.
+
+        Raises ExportError where one has taken over before.
+        """
         connection = self._open_connection()
-        found = connection.execute("SELECT owner FROM export_run").fetchone()
-        if found is None or found[0] != self._known().owner:
-            raise taken(f"the schema {self._schema}")
-        return connection
+        with connection.transaction():
+            found = connection.execute("SELECT owner FROM export_run FOR NO KEY UPDATE").fetchone()
+            if found is None or found[0] != self._known().owner:
+                raise taken(f"the schema {self._schema}")
+            yield connection
+
+
+def _number(connection: Connection, query: Any, values: list[str]) -> int:
+    found = connection.execute(query, values).fetchone()
+    return int(found[0]) if found is not None else 0
 
 
 def _table(kind: Kind) -> sql.Composed:

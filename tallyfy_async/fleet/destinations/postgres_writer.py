@@ -10,9 +10,9 @@ from psycopg import sql
 
 from tallyfy_async.export.kinds import Kind, Row
 from tallyfy_async.export.target import text_of
-from tallyfy_async.fleet.destinations.base import Batch, gone
-from tallyfy_async.fleet.destinations.parquet import as_text
-from tallyfy_async.fleet.destinations.postgres_ledger import Connection, connect
+from tallyfy_async.fleet.destinations.base import Batch, gone, late
+from tallyfy_async.fleet.destinations.columns import as_text
+from tallyfy_async.fleet.destinations.postgres_ledger import Connection, clean, connect
 from tallyfy_async.fleet.units import Unit, UnitMark
 
 
@@ -26,20 +26,21 @@ class PostgresWriter:
     def put(self, run: str, unit: Unit, batch: Batch, mark: UnitMark) -> None:
         """Commit the rows of a unit and its mark."""
         with connect(self._address, self._schema) as connection, connection.transaction():
-            if self._is_due(connection, run, unit):
-                written = _upsert(connection, unit, batch.rows)
-                _note(connection, unit, batch, mark, written)
+            self._enter(connection, run, unit)
+            written = _upsert(connection, unit, batch.rows)
+            _note(connection, unit, batch, mark, written)
 
-    def _is_due(self, connection: Connection, run: str, unit: Unit) -> bool:
-        """Whether the unit's round is under way; then it stays so until the transaction ends."""
-        known = connection.execute("SELECT to_regclass('export_run') IS NOT NULL").fetchone()
-        if known != (True,) or connection.execute("SELECT run FROM export_run").fetchone() != (run,):
+    def _enter(self, connection: Connection, run: str, unit: Unit) -> None:
+        """Keep the unit's round open until the transaction ends; raise ExportError where it has ended."""
+        there = connection.execute("SELECT to_regclass('export_run') IS NOT NULL").fetchone()
+        if there != (True,) or connection.execute("SELECT run FROM export_run FOR KEY SHARE").fetchone() != (run,):
             raise gone(f"the schema {self._schema}")
         found = connection.execute(
             "SELECT status, round FROM export_lists WHERE organization = %s AND kind = %s FOR SHARE",
             [unit.organization, unit.kind],
         ).fetchone()
-        return found == ("reading", unit.round)
+        if found != ("reading", unit.round):
+            raise late(f"the schema {self._schema}", unit.kind)
 
     def close(self) -> None:
         """Do nothing: no connection stays open."""
@@ -75,11 +76,6 @@ def _values(kind: Kind, row: Row) -> tuple[str | None, ...]:
 def _column(value: object) -> str | None:
     text = as_text(value)
     return None if text is None else clean(text)
-
-
-def clean(text: str) -> str:
-    """Return a text as PostgreSQL can hold it, which knows no NUL; the JSON has it as it came."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _note(connection: Connection, unit: Unit, batch: Batch, mark: UnitMark, written: int) -> None:

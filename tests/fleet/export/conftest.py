@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -17,7 +17,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return files(request.param, tmp_path / "fleet")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """Give the address of a real server's database."""
     if binaries() is None:
@@ -27,7 +27,14 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture
-def schema(postgres: str, request: pytest.FixtureRequest) -> Place:
+def schema(postgres: str) -> Place:
     """Give a schema of its own."""
-    name = tempfile.mktemp(prefix="t_", dir="").lower()
-    return Place(to=fleet.PostgreSQL(postgres, schema=name), name="postgres")
+    return Place(to=fleet.PostgreSQL(postgres, schema=f"t_{uuid4().hex}"), name="postgres")
+
+
+@pytest.fixture(params=["ndjson", "sqlite", "parquet", "postgres"])
+def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Give a destination of each kind that does not exist yet."""
+    if request.param == "postgres":
+        return request.getfixturevalue("schema")  # type: ignore[no-any-return]
+    return files(request.param, tmp_path / "fleet")

@@ -8,7 +8,7 @@ import anyio
 import psycopg
 import pytest
 
-from tallyfy_async import ConfigurationError, ServerError, fleet
+from tallyfy_async import ConfigurationError, ServerError
 from tallyfy_async.fleet import FleetProgress
 from tallyfy_async.sandbox import Fault
 from tests.export.place import world_of
@@ -90,22 +90,3 @@ async def test_a_schema_of_something_else_is_refused(schema: Place) -> None:
     async with connect(sandbox) as tallyfy:
         with pytest.raises(ConfigurationError, match="something else"):
             await schema.export([tallyfy.organization()])
-
-
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("postgresql://ada:secret@host/db", "no password"),
-        ("host=x password=secret", "no password"),
-        ("???", "look like"),
-    ],
-)
-def test_addresses_hold_no_password(address: str, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words) as caught:
-        fleet.PostgreSQL(address)
-    assert "secret" not in str(caught.value)
-
-
-def test_a_schema_is_a_name() -> None:
-    with pytest.raises(ConfigurationError, match="schema must be"):
-        fleet.PostgreSQL("postgresql://host/db", schema='a"b')
