@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from inspect import isawaitable
 from typing import Any, TextIO, TypeGuard, cast
 
 from attrs import frozen
@@ -151,6 +152,18 @@ def complain(what: str, hook: Hooks | CallHooks) -> None:
     logger.error("hook %s of %s raised and is ignored", what, type(hook).__name__)
 
 
+async def inform(name: str, listener: Callable[..., object] | None, *news: Any) -> None:
+    """Call who listens, if anybody does, and await it where it is asynchronous; log what it raises, and ignore it."""
+    if listener is None:
+        return
+    try:
+        heard = listener(*news)
+        if isawaitable(heard):
+            await heard
+    except Exception as error:  # noqa: BLE001 - who watches must not break what it watches
+        logger.error("%s raised %s and is ignored", name, type(error).__name__)  # noqa: TRY400 - as in complain
+
+
 class LoggingHooks(Hooks):
     """Writes a line for every attempt to the logger ``tallyfy_async``, at ``DEBUG``.
 
@@ -242,7 +255,10 @@ def _told(exc_info: Any) -> Any:
 def _shown(value: Any, name: str) -> Any:
     if name.startswith("_"):  # structlog keeps its logger there
         return value
-    return redact(repr(value)) if isinstance(value, BaseException) else redact_value(value, name)
+    try:
+        return redact(repr(value)) if isinstance(value, BaseException) else redact_value(value, name)
+    except Exception:  # noqa: BLE001 - a filter must not raise, whatever a foreign object does when it is looked at
+        return f"<{type(value).__name__}>"
 
 
 def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

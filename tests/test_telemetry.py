@@ -5,7 +5,8 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pytest
 import structlog
@@ -42,6 +43,11 @@ def attach(stream: io.StringIO) -> Iterator[Callable[[logging.Formatter], loggin
     for one, level in zip(loggers, levels, strict=True):
         one.removeHandler(handler)
         one.setLevel(level)
+
+
+class Login(NamedTuple):
+    user: str
+    password: str
 
 
 def fail(why: str) -> None:
@@ -312,10 +318,45 @@ def test_the_processor_leaves_no_exception_to_the_renderer() -> None:
         ("anything", b"abc", b"abc"),
         ("anything", {1: {"password": "x"}}, {1: {"password": MASK}}),
         ("", "plain", "plain"),
+        ("anything", MappingProxyType({"password": "x"}), {"password": MASK}),
+        ("anything", Login("ada", "x"), {"user": "ada", "password": MASK}),
+        ("anything", {"password=abc"}, [f"password={MASK}"]),
+        ("anything", {frozenset({"password=abc"})}, [[f"password={MASK}"]]),
     ],
 )
 def test_values_are_masked_by_name_and_by_place(name: str, value: Any, shown: Any) -> None:
     assert redact_value(value, name) == shown
+
+
+def test_what_holds_itself_or_is_nested_very_deeply_ends() -> None:
+    loop: dict[str, Any] = {"password": "x"}
+    loop["loop"] = [loop]
+    assert redact_value(loop) == {"password": MASK, "loop": [MASK]}
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
+    assert str(redact_value(deep)).strip("[]") == repr(MASK)
+
+
+class RudeError(Exception):
+    """Says no when it is looked at."""
+
+    def __repr__(self) -> str:
+        raise ValueError("secret")
+
+
+class RudeMapping(dict[str, str]):
+    def items(self) -> Any:
+        raise ValueError("secret")
+
+
+@pytest.mark.parametrize("value", [RudeError(), RudeMapping(a="b")])
+def test_the_filter_never_raises(
+    value: object, attach: Callable[[logging.Formatter], logging.Logger], stream: io.StringIO
+) -> None:
+    attach(Fields()).info("hello", extra={"given": value})
+    told = json.loads(stream.getvalue())
+    assert (told["text"], told["given"]) == ("hello", f"<{type(value).__name__}>")
 
 
 def test_secrets_and_other_objects_are_left_alone() -> None:

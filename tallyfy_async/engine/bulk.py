@@ -18,7 +18,6 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from inspect import isawaitable
 from typing import Any, Generic, TypeAlias, TypeGuard, TypeVar
 
 import anyio
@@ -28,7 +27,7 @@ from attrs import define, field, frozen
 from tallyfy_async.engine.report import UNDER_WAY, Problem, Report, Row, State, row_of_error, row_of_result
 from tallyfy_async.engine.tables import CSVRow, read_csv, read_report, write_csv
 from tallyfy_async.errors import ClientClosedError, ClientLoopError, ConfigurationError
-from tallyfy_async.telemetry import logger
+from tallyfy_async.telemetry import inform
 
 __all__ = [
     "Bulk",
@@ -271,22 +270,12 @@ class Bulk(Generic[T]):
             self._fail(error)
             return
         self.report.put(row)
-        await self._tell(row)
+        await inform("on_progress", self._on_progress, row, self.report)
 
     def _consider(self, error: Exception) -> None:
         if isinstance(error, self._stop_on):
             self._ended = True
             self.report.stopped = self.report.stopped or Problem.of(error)
-
-    async def _tell(self, row: Row[T]) -> None:
-        if self._on_progress is None:
-            return
-        try:
-            told = self._on_progress(row, self.report)
-            if isawaitable(told):
-                await told
-        except Exception as error:  # noqa: BLE001 - who watches must not break what it watches
-            logger.error("on_progress raised %s and is ignored", type(error).__name__)
 
 
 def _is_asynchronous(jobs: Any) -> TypeGuard[AsyncIterable[Any]]:

@@ -96,7 +96,7 @@ class Walk:
 
         Raises PaginationError for a page other than the one asked for, and for drift where drift is to be raised.
         """
-        past_the_end = self._check(page, asked)
+        past_the_end = self.check(page, asked)
         ids = _ids(page.items)
         items = self._memory.fresh(page.items, ids)
         if past_the_end:  # the server gave its last page instead: nothing shows that items without an id are new
@@ -122,7 +122,7 @@ class Walk:
         if self._total is not None and self.seen != self._total:
             self._report(f"{self.seen} items came and its total is {self._total} now")
 
-    def _check(self, page: Page[Any], asked: int) -> bool:
+    def check(self, page: Page[Any], asked: int) -> bool:
         """Tell whether the page asked for is past the list's new end; raise PaginationError where the walk is stuck."""
         current = page.pagination.current_page if page.pagination is not None else None
         if page.has_next and not page.items:

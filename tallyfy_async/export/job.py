@@ -12,12 +12,12 @@ import anyio
 from attrs import define, field, frozen
 
 from tallyfy_async.errors import (
-    ConfigurationError,
     EndpointNotFoundError,
     InsufficientScopeError,
     PermissionDeniedError,
     TallyfyError,
 )
+from tallyfy_async.export.arguments import check_number, check_progress, check_since
 from tallyfy_async.export.kinds import NAMES, Kind, chosen
 from tallyfy_async.export.ndjson import NDJSONTarget
 from tallyfy_async.export.report import ExportReport, KindReport
@@ -95,7 +95,9 @@ class _Wishes:
     progress: Told | None
 
     def __attrs_post_init__(self) -> None:
-        _check(self.since, self.concurrency, self.progress)
+        check_since(self.since)
+        check_number("concurrency", self.concurrency, or_none=True)
+        check_progress(self.progress)
 
     def plan(self, organization: str, now: float) -> Plan:
         return Plan(
@@ -106,18 +108,6 @@ class _Wishes:
             resume=self.resume,
             owner=uuid4().hex,
         )
-
-
-def _check(since: object, concurrency: object, progress: object) -> None:
-    if progress is not None and not callable(progress):
-        msg = "progress must be a function that takes a Progress, or None"
-        raise ConfigurationError(msg)
-    if since is not None and (not isinstance(since, datetime) or since.utcoffset() is None):
-        msg = "since must be a datetime with a time zone: datetime(…, tzinfo=UTC)"
-        raise ConfigurationError(msg)
-    if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
-        msg = "concurrency must be a whole number of at least 1, or None"
-        raise ConfigurationError(msg)
 
 
 async def _export(org: Organization, target: Target, place: Path, wishes: _Wishes) -> ExportReport:

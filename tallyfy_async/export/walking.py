@@ -2,7 +2,9 @@
 
 A row that is removed moves all that follow it one place to the front, so one of them slips onto a page that was read
 before. Two things tell: the total went down; and, where a row was added meanwhile so that the total stayed, the row
-that was the last one when the walk began does not come at its place.
+that was the last one when the walk began does not come at its place. Nothing tells where both happen within one round
+trip, between the first page and the look at the end, or among the last pages ahead: to see that too would take looks at
+the end before the first page and after the last one, two round trips more for every list.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from inspect import isawaitable
 from typing import Any, TypeVar
 
 import anyio
@@ -29,7 +30,7 @@ from tallyfy_async.export.kinds import Kind, Row, changed_at, row_of
 from tallyfy_async.export.report import Progress
 from tallyfy_async.export.target import Mark, Opening, Plan, Target, digest
 from tallyfy_async.protocol.response import item, listing
-from tallyfy_async.telemetry import logger
+from tallyfy_async.telemetry import inform
 from tallyfy_async.transport.shelter import Children, run_in_child
 
 T = TypeVar("T")
@@ -97,17 +98,6 @@ class Source:
     since: datetime | None
     concurrency: int
     told: Told | None
-
-    async def tell(self, progress: Progress) -> None:
-        """Tell of progress; what the listener raises is logged and ignored."""
-        if self.told is None:
-            return
-        try:
-            told = self.told(progress)
-            if isawaitable(told):
-                await told
-        except Exception as error:  # noqa: BLE001 - who watches must not break what it watches
-            logger.error("progress raised %s and is ignored", type(error).__name__)
 
     async def read(self, kind: Kind) -> Row:
         """Read the only record of a kind."""
@@ -242,7 +232,8 @@ class KindWalk:
         await self._tell(seen + len(page), page.total)
 
     async def _tell(self, rows: int, total: int | None, *, done: bool = False) -> None:
-        await self.source.tell(Progress(kind=self.kind.name, rows=rows, total=total, done=done))
+        news = Progress(kind=self.kind.name, rows=rows, total=total, done=done)
+        await inform("progress", self.source.told, news)
 
 
 def _ids(page: Page[Row]) -> str:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
 import anyio
-from anyio.to_thread import run_sync
 from attrs import define, field, frozen
 
 from tallyfy_async.errors import PaginationError, TallyfyError
 from tallyfy_async.export.kinds import Kind
 from tallyfy_async.fleet.crew import Crew
-from tallyfy_async.fleet.destinations.base import Ledger
+from tallyfy_async.fleet.destinations.base import FleetPlan, Ledger
+from tallyfy_async.fleet.reading import commit
 from tallyfy_async.fleet.report import FleetProgress
 from tallyfy_async.fleet.together import together
-from tallyfy_async.fleet.units import ROUNDS, ListState, Round, Unit, UnitMark, merged
-from tallyfy_async.transport.shelter import run_in_child
+from tallyfy_async.fleet.units import ROUNDS, ListState, Round, Unit, UnitMark
 
 T = TypeVar("T")
 
@@ -38,9 +38,9 @@ class Clerk:
     _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
 
     async def do(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run a method of the ledger."""
+        """Run a method of the ledger; raise ExportError where it cannot be written."""
         async with self._turn:
-            return await run_in_child(partial(run_sync, partial(work, *arguments)), shield=True)
+            return await commit(partial(work, *arguments))
 
 
 @frozen(kw_only=True)
@@ -50,18 +50,18 @@ class Desk:
     Attributes:
         clerk: the way to the ledger.
         crew: reads units.
+        plan: what is to be exported.
         run: names the export.
         pages: pages of a unit.
-        since: ISO 8601, None for none.
         tell: hears of progress.
 
     """
 
     clerk: Clerk
     crew: Crew
+    plan: FleetPlan
     run: str
     pages: int
-    since: str | None
     tell: Callable[[FleetProgress], Awaitable[None]]
 
 
@@ -95,30 +95,32 @@ class ListWalk:
                 return True
         if self._shifted is not None:
             raise self._shifted
-        count = await self._count()
-        if count < self._round.fewest:
+        count, witness = await self._count(), self._round.witness()
+        if self._round.lacks(count) and (witness is None or await self._is_still(*witness)):
             msg = f"{self.kind.name}: the list kept ending short, last after {count} of {self._round.most} items"
             raise PaginationError(msg, seen=count, total=self._round.most)
         return False
 
     async def _reopened(self) -> int:
         """Take up an interrupted round if the list is still as it was; return its number, else that of a new one."""
-        self._round = self._of(self.state.round, merged(self.state.marks.values()))
+        self._round = self._of(self.state.round, dict(self.state.marks))
         probe = self._round.probe()
         if probe is None:
             return self.state.round
-        if await self._is_still(*probe):
-            return self.state.round
+        with suppress(PaginationError):
+            if await self._is_still(*probe):
+                return self.state.round
         self._round = self._of(self.state.round + 1, {})
         return self.state.round + 1
 
     async def _is_still(self, probe: Unit, ids: str) -> bool:
         """Whether a page holds the rows that it held."""
-        outcome = await self.desk.crew.read(self.desk.run, probe)
-        return outcome.mark is not None and outcome.mark.ids == ids
+        return (await self._mark(probe)).ids == ids
 
     def _of(self, number: int, marks: dict[int, UnitMark]) -> Round:
-        return Round(self.organization, self.kind, number, self.desk.pages, self.desk.since, marks)
+        since = self.desk.plan.since
+        text = None if since is None else since.isoformat()
+        return Round(self.organization, self.kind, number, self.desk.pages, text, marks)
 
     async def _begin(self, number: int) -> None:
         self._round, self._shifted = self._of(number, {}), None
@@ -127,19 +129,21 @@ class ListWalk:
     async def _is_good(self) -> bool:
         """Read what is due of a round, its end once more where it grew; return whether it is whole."""
         try:
-            while units := self._round.due():
-                await self._gather(units)
-            whole = self._round.is_whole(await self._count())
+            whole = await self._completed()
             if not whole and (tail := self._round.tail()):
                 await self._gather(tail)
-                while units := self._round.due():
-                    await self._gather(units)
-                whole = self._round.is_whole(await self._count())
+                whole = await self._completed()
+            witness = self._round.witness() if whole else None
+            return whole if witness is None else await self._is_still(*witness)
         except PaginationError as error:
             self._shifted = error.twin()
             return False
-        witness = self._round.witness() if whole else None
-        return whole if witness is None else await self._is_still(*witness)
+
+    async def _completed(self) -> bool:
+        """Read what nobody has read yet; return whether the round is whole."""
+        while units := self._round.due():
+            await self._gather(units)
+        return self._round.is_whole(await self._count())
 
     async def _count(self) -> int:
         return await self.desk.clerk.do(self.desk.clerk.ledger.count, self.organization, self.kind)
@@ -148,14 +152,18 @@ class ListWalk:
         await together([partial(self._one, unit) for unit in units])
 
     async def _one(self, unit: Unit) -> None:
-        outcome = await self.desk.crew.read(self.desk.run, unit)
+        self._round.marks[unit.first] = await self._mark(unit)
         self.units += 1
+        await self._tell(self._round.rows, self._round.most or None)
+
+    async def _mark(self, unit: Unit) -> UnitMark:
+        """Have a unit read and return its mark; raise RefusedError, and what was raised instead."""
+        outcome = await self.desk.crew.read(self.desk.run, unit)
         if outcome.refused is not None:
             raise RefusedError(outcome.refused)
         if outcome.mark is None:
             raise outcome.shifted or outcome.error or TallyfyError("a unit ended without an outcome")
-        self._round.marks[unit.first] = outcome.mark
-        await self._tell(self._round.rows, self._round.most or None)
+        return outcome.mark
 
     async def _tell(self, rows: int, total: int | None, *, done: bool = False) -> None:
         told = FleetProgress(organization=self.organization, kind=self.kind.name, rows=rows, total=total, done=done)

@@ -36,8 +36,9 @@ class FleetReport:
 
     Attributes:
         organizations: id -> its report.
-        started: when the export began, in UTC; for one that was resumed, when it first did. A later export with
-            ``since=report.started`` brings what changed.
+        started: when the export began, in UTC, by the clock of this machine; for one that was resumed, when it first
+            did. A later export with ``since=report.started`` brings what changed; take off some minutes where this
+            clock may be ahead of the server's.
         seconds: time that this call took.
         resumed: whether it went on with an export that was interrupted.
         units: units that were read by this call, those that were read again included.

@@ -5,11 +5,16 @@ rows that are removed meanwhile may slip from a page that is yet to be read onto
 a round is good where as many different rows came as the server ever said that there are. And as rows may be added while
 others are removed, the last full page must hold the same rows when the round ends as when it began. Rows that were
 added at the end only need the end again; anything else needs a new round.
+
+A list that comes newest change first is read only as far as needed, one unit after the other, so its rows cannot be
+counted. What is added or changed comes to the front there and pushes rows onto later pages; one slips onto an earlier
+page only where more were removed than added. So such a round is good where the total never went down.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any, Literal
 
 from attrs import asdict, define, field, frozen
@@ -67,6 +72,7 @@ class UnitMark:
         pages: the largest number of pages that the server told.
         ended: whether the last page read was the list's last.
         stopped: whether all that follows was changed before ``since``.
+        shrank: whether the total went down from one of its pages to the next.
         ids: digest of the ids of the last page that was read.
         witness: in the mark of the first unit, number of the last page that was full when the round began, 0 for none.
         witnessed: digest of the ids of that page then.
@@ -81,6 +87,7 @@ class UnitMark:
     pages: int = 0
     ended: bool = False
     stopped: bool = False
+    shrank: bool = False
     ids: str = ""
     witness: int = 0
     witnessed: str = ""
@@ -161,15 +168,22 @@ class Round:
         """Return the units to be read now: the first one, then all; one at a time where the order tells the end."""
         if 1 not in self.marks:
             return [self.unit(1)]
-        if any(mark.stopped for mark in self.marks.values()):
-            return []
-        firsts = range(1, self.last_page + 1, self.pages)
-        units = [self.unit(first) for first in firsts if first not in self.marks or self._is_cut(self.marks[first])]
+        units = [] if self._stopped else [self.unit(first) for first in self._unread()]
         return units[:1] if is_newest_first(self.kind, self.since) else units
 
-    def _is_cut(self, mark: UnitMark) -> bool:
-        """Whether a unit ended where the list ended then, and pages of its range came later."""
-        return mark.ended and mark.reached < min(mark.first + self.pages - 1, self.last_page)
+    def _unread(self) -> Iterator[int]:
+        """Give the first pages of what was not read; units that were read before a kill may have had other sizes."""
+        page, last = 1, self.last_page
+        while page <= last:
+            mark = self.marks.get(page)
+            if mark is None:
+                yield page
+            page = page + self.pages if mark is None or mark.ended else mark.reached + 1
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether all that is wanted was read, because the list comes newest change first."""
+        return any(mark.stopped for mark in self.marks.values())
 
     @property
     def last_page(self) -> int:
@@ -192,11 +206,24 @@ class Round:
         return sum(mark.rows for mark in self.marks.values())
 
     def is_whole(self, count: int) -> bool:
-        """Whether so many different rows are the whole list."""
-        return count >= self.most or any(mark.stopped for mark in self.marks.values())
+        """Whether so many different rows are the whole list, or all of it that is wanted."""
+        if is_newest_first(self.kind, self.since):
+            return not self._shrank() and (self._stopped or count >= self.fewest)
+        return count >= self.most
+
+    def lacks(self, count: int) -> bool:
+        """Whether so many different rows are fewer than there were all the time, as far as the total tells."""
+        return not is_newest_first(self.kind, self.since) and count < self.most == self.fewest
+
+    def _shrank(self) -> bool:
+        """Whether the total went down while units were read one after the other."""
+        marks = [self.marks[first] for first in sorted(self.marks)]
+        return any(mark.shrank for mark in marks) or any(two.fewest < one.most for one, two in pairwise(marks))
 
     def tail(self) -> list[Unit]:
-        """Return the units at the end that were read before rows were added."""
+        """Return the units at the end that were read before rows were added there."""
+        if is_newest_first(self.kind, self.since):
+            return []
         grown = (mark for mark in self.marks.values() if mark.ended and mark.most < self.most)
         return [self.unit(mark.first) for mark in grown]
 
@@ -204,8 +231,3 @@ class Round:
 def is_newest_first(kind: Kind, since: object) -> bool:
     """Whether a list comes in the order of changes, so that its rows move while it is read."""
     return since is not None and bool(kind.newest_first)
-
-
-def merged(marks: Iterable[UnitMark]) -> dict[int, UnitMark]:
-    """Return marks by their first pages."""
-    return {mark.first: mark for mark in marks}

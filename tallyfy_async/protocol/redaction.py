@@ -104,6 +104,7 @@ _SCHEME: Final = r"(?i)\b(?P<scheme>bearer|basic)(?:\s|%20|\+)+[\w.~+/=%-]+"
 _JWT: Final = r"\beyJ[\w-]{5,}\.[\w-]+\.?[\w-]*"
 # After these, a word without quotes is prose, or a header line that is masked already.
 _PROSE: Final = frozenset({"token", "code", "authorization", "proxy-authorization", "cookie", "set-cookie"})
+_DEEPEST: Final = 50
 _ERROR_CODE: Final = r"\\*[\"'][A-Z]{2,30}(?:_[A-Z]{2,30}){1,4}\\*[\"']"
 
 
@@ -135,21 +136,35 @@ def _mask_pair(match: re.Match[str]) -> str:
 def redact_value(value: Any, name: str = "") -> Any:
     """Return a value of a structured log for showing.
 
-    Where its ``name`` is that of a secret, all texts in it are masked; others are redacted. Dicts, lists and tuples are
-    gone through. Numbers, booleans, None, error codes, Secrets and objects of other kinds are
-    returned as they are.
+    Where its ``name`` is that of a secret, all texts in it are masked; others are redacted. Mappings and named tuples
+    become dicts, sets become lists, and these and tuples are gone through; what holds itself, or is nested deeper than
+    50 levels, is masked. Numbers, booleans, None, error codes, Secrets and objects of other kinds are returned as they
+    are.
     """
+    return _redacted(value, name, ())
+
+
+def _redacted(value: Any, name: str, around: tuple[int, ...]) -> Any:
     secret = bool(name) and re.fullmatch(rf"(?i:{_NAMES})", name) is not None
-    if isinstance(value, dict):
-        known = cast("dict[object, Any]", value)
-        return {
-            key: redact_value(one, key if isinstance(key, str) and not secret else name) for key, one in known.items()
-        }
-    if type(value) in {list, tuple}:
-        return type(value)(redact_value(one, name) for one in value)
     if secret and isinstance(value, str | bytes):
         return value if _is_error_code(name, value) else MASK
-    return redact(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, tuple) and hasattr(cast("object", value), "_asdict"):
+        value = cast("Any", value)._asdict()
+    if not isinstance(value, Mapping | list | tuple | set | frozenset):
+        return value
+    if id(cast("object", value)) in around or len(around) >= _DEEPEST:
+        return MASK
+    inner = (*around, id(cast("object", value)))
+    if isinstance(value, Mapping):
+        known = cast("Mapping[object, Any]", value)
+        return {
+            key: _redacted(one, key if isinstance(key, str) and not secret else name, inner)
+            for key, one in known.items()
+        }
+    found = [_redacted(one, name, inner) for one in cast("Iterable[Any]", value)]
+    return tuple(found) if isinstance(value, tuple) else found
 
 
 def _is_error_code(name: str, value: str | bytes) -> bool:

@@ -9,11 +9,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from attrs import frozen
 
-from tallyfy_async import Organization, TallyfyClient, export
+from tallyfy_async import NotFoundError, Organization, TallyfyClient, export
 from tallyfy_async.export import ExportReport
-from tallyfy_async.sandbox import Sandbox, Settings
+from tallyfy_async.sandbox import Fault, Sandbox, Settings
 
 ROUTES = {
     "users": "users?with=groups",
@@ -91,3 +92,19 @@ class Place:
             for line in file.read_bytes().splitlines():
                 data = json.loads(line)
                 yield file.stem, str(data["email" if file.stem == "guests" else "id"]), data
+
+
+async def interrupted(place: Place, org: Organization, sandbox: Sandbox, kind: str, **wishes: Any) -> None:
+    """Export a list that ends in an error after some pages; the next export meets none."""
+    after = {"runs": 2, "tasks": 3}[kind]
+    gone = {"message": "Gone."}
+    sandbox.faults.add(Fault(operation=f"list_{kind}", after=after, status=404, body=gone, times=None))
+    with pytest.raises(NotFoundError):
+        await place.export(org, kinds=[kind], **wishes)
+    sandbox.faults.clear()
+
+
+async def remove(org: Organization, run_id: str) -> None:
+    """Delete a run, which has to be archived for that."""
+    await org.runs.archive(run_id)
+    await org.runs.delete(run_id)

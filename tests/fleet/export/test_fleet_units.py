@@ -35,9 +35,29 @@ def test_a_list_without_pages_is_one_unit() -> None:
     assert begun(UnitMark(first=1, reached=1, rows=5, ended=True)).is_whole(5)
 
 
-def test_pages_that_came_within_a_unit_that_had_ended_are_read() -> None:
-    grown = begun(mark(1, 3), mark(4, 6, pages=9), mark(7, 8, ended=True))
-    assert [unit.first for unit in grown.due()] == [7]
+def test_pages_that_came_within_a_unit_that_had_ended_are_its_end_again() -> None:
+    grown = begun(mark(1, 3), mark(4, 6, most=83, pages=9), mark(7, 8, ended=True))
+    assert grown.due() == []
+    assert [unit.first for unit in grown.tail()] == [7]
+
+
+def test_pages_that_went_are_not_waited_for() -> None:
+    lost = begun(mark(1, 3, pages=9), mark(4, 6), mark(7, 8, ended=True, most=79, fewest=79))
+    assert lost.due() == []
+
+
+def test_what_was_read_in_units_of_another_size_is_not_read_again() -> None:
+    one = begun(mark(1, 2), mark(5, 6), pages=4)
+    assert [(unit.first, unit.last) for unit in one.due()] == [(3, 6), (7, 10)]
+
+
+def test_newest_first_a_total_that_went_down_is_no_good_round() -> None:
+    moment = "2026-11-22T00:00:00+00:00"
+    steady, grown = mark(1, 3), mark(4, 5, most=82, fewest=81, stopped=True)
+    assert begun(steady, grown, kind=RUNS, since=moment).is_whole(50)
+    fallen = mark(4, 5, most=79, fewest=79, stopped=True)
+    assert not begun(steady, fallen, kind=RUNS, since=moment).is_whole(50)
+    assert not begun(mark(1, 5, shrank=True, stopped=True), kind=RUNS, since=moment).is_whole(50)
 
 
 def test_rows_that_came_at_the_end_need_the_end_again() -> None:
