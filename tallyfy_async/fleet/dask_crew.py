@@ -11,7 +11,6 @@ from typing import Any, Self, cast
 from uuid import uuid4
 
 import anyio
-from anyio import from_thread
 from anyio.lowlevel import current_token
 from anyio.to_thread import run_sync
 from attrs import define
@@ -21,6 +20,7 @@ from tallyfy_async.fleet.access import Access
 from tallyfy_async.fleet.destinations.base import Destination
 from tallyfy_async.fleet.reading import Outcome
 from tallyfy_async.fleet.units import Unit
+from tallyfy_async.protocol.redaction import redact
 
 _LIVES = 20
 """How often a unit is handed out anew after Dask gave it up because workers died with it."""
@@ -52,21 +52,35 @@ class Dask:
         if not isinstance(client, Client):
             msg = f"dask must be a distributed.Client, not {type(client).__name__}"
             raise ConfigurationError(msg)
-        return cls(client)
+        found = cls(client)
+        if not found.is_connected:
+            msg = f"dask must be a client that is connected, not one that is {client.status}"
+            raise ConfigurationError(msg)
+        return found
 
-    async def run(self, name: str, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a function in a worker and return its result.
+    @property
+    def is_connected(self) -> bool:
+        """Whether the scheduler is there. A client that is not tells nothing of tasks that it is given."""
+        return bool(self.client.status == "running")
 
-        Raises DiedError where workers died with it, TransportError where the scheduler let go of it. Cancelling the
-        caller lets go of the task.
+    async def run(self, name: str, work: Callable[..., Any], *arguments: Any, priority: int = 0) -> Any:
+        """Run a function in a worker and return its result; what it raises itself must be a value.
+
+        Of the tasks that wait for a worker, those of the highest priority are run first.
+
+        Raises DiedError where workers died with it, TransportError where the scheduler let go of it or could not have
+        it run. Cancelling the caller lets go of the task.
         """
         key = f"tallyfy-{name}-{uuid4().hex}"  # the dashboard groups tasks by what stands before the last hyphen
         try:
-            future: Any = self.client.submit(work, *arguments, key=key, pure=False)
-        except (OSError, RuntimeError):  # it was closed, or is about to be
-            raise _gone() from None
+            future: Any = self.client.submit(work, *arguments, key=key, pure=False, priority=priority)
+        except Exception as error:  # noqa: BLE001 - Dask's versions differ in what they raise
+            raise _failed(error) if self.is_connected else _gone() from None
         try:
-            await _landed(future)
+            landed = _landing(future)
+            if not self.is_connected:  # asked only now, so that whoever closes it later lets go of this future too
+                raise _gone()
+            await landed.wait()
             return await self._result(future)
         finally:
             future.release()
@@ -75,29 +89,35 @@ class Dask:
         from distributed import KilledWorker  # noqa: PLC0415 - an extra
         from distributed.client import FutureCancelledError  # noqa: PLC0415 - an extra
 
-        if future.status == "cancelled":  # one that is lost with its worker is done again by itself
+        if future.status == "cancelled" or not self.is_connected:  # one lost with its worker is done again by itself
             raise _gone()
         try:
-            if self.client.asynchronous:
-                return await future.result()
             return await run_sync(future.result, abandon_on_cancel=True)
         except KilledWorker as error:
             msg = f"workers died with a task time and again: {error}"
             raise DiedError(msg) from None
-        except (FutureCancelledError, OSError):  # Dask's errors of lost connections are OSErrors, a unit's are values
+        except (FutureCancelledError, OSError):  # Dask's errors of lost connections are OSErrors
             raise _gone() from None
+        except Exception as error:  # noqa: BLE001 - where the package is missing, for instance
+            raise _failed(error) from None
 
 
-async def _landed(future: Any) -> None:
-    """Wait until a task ended in any way; Dask tells it in a thread of its own."""
-    landed, token = anyio.Event(), current_token()
+def _landing(future: Any) -> anyio.Event:
+    """Return an event that is set when a task ended in any way."""
+    landed, native = anyio.Event(), cast("Any", current_token().native_token)
+    soon = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon  # of asyncio, of trio
 
     def tell(_: object) -> None:
-        with suppress(RuntimeError):  # the event loop has ended
-            from_thread.run_sync(landed.set, token=token)
+        """Wake the waiter, but do not wait for it: all futures of the process share the thread that this runs in."""
+        with suppress(RuntimeError):  # its event loop has ended
+            soon(landed.set)
 
     future.add_done_callback(tell)
-    await landed.wait()
+    return landed
+
+
+def _failed(error: Exception) -> TransportError:
+    return TransportError(redact(f"Dask could not have a task run: {type(error).__name__}: {error}"))
 
 
 def _gone() -> TransportError:
@@ -111,11 +131,12 @@ class DaskCrew:
     dask: Dask
     access: Access
     destination: Destination
+    _packed: bytes
 
     @classmethod
     def of(cls, client: Any, access: Access, destination: Destination) -> Self:
-        """Return a crew; raise what :meth:`Dask.of` raises."""
-        return cls(Dask.of(client), access, destination)
+        """Return a crew; raise what :meth:`Dask.of` and :meth:`Access.packed` raise."""
+        return cls(Dask.of(client), access, destination, access.packed())
 
     async def __aenter__(self) -> Self:
         """Do nothing."""
@@ -134,11 +155,12 @@ class DaskCrew:
             self.dask.run,
             unit.kind,
             read_unit,
-            self.access.common,
+            self._packed,
             self.access.line_of(unit.organization),
             self.destination,
             run,
             unit,
+            priority=-unit.first,  # lists keep abreast, or one user's pace would hold up all others
         )
         for _ in range(_LIVES):
             with suppress(DiedError):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Work: TypeAlias = Callable[[Organization], Awaitable[T]]
 Jobs: TypeAlias = Mapping[str, Work[Any]] | Iterable[Any] | AsyncIterable[Any]
-_Wrap: TypeAlias = Callable[[Any], Callable[[], Awaitable[Any]]]
+_Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 
 
 def bulk(
@@ -55,9 +55,9 @@ def bulk(
     A job whose worker died under it is unknown, not run again: it may have landed. Raises ConfigurationError for wrong
     arguments, and what ``bulk.run`` raises.
     """
-    wrapped = _each(jobs, _wrapper(organization, dask, access))
+    calls = _each(jobs, _call(organization, dask, access))
     return engine.run(
-        wrapped,
+        calls,
         concurrency=concurrency,
         on_progress=on_progress,
         resume=resume,
@@ -66,17 +66,23 @@ def bulk(
     )
 
 
-def _wrapper(organization: Organization, dask: Client | None, access: Access | None) -> _Wrap:
-    """Return what turns a work into one without arguments."""
+def _call(organization: Any, dask: Client | None, access: Any) -> _Call:
+    """Return what runs a work."""
+    if not isinstance(organization, Organization):
+        msg = f"organization must be what tallyfy.organization(id) returns, not {type(organization).__name__}"
+        raise ConfigurationError(msg)
     if dask is None:
-        return lambda work: partial(work, organization)
-    if access is None:
+        return partial(_here, organization)
+    if not isinstance(access, Access):
         msg = "with dask, say how its workers log in: access=Access.of(tallyfy)"
         raise ConfigurationError(msg)
     from tallyfy_async.fleet.dask_jobs import JobCrew  # noqa: PLC0415 - an extra
 
-    crew = JobCrew.of(dask, access, organization)
-    return lambda work: partial(crew.run, work)
+    return JobCrew.of(dask, access, organization).run
+
+
+async def _here(organization: Organization, work: Work[Any]) -> Any:
+    return await work(organization)
 
 
 def _is_map(jobs: Any) -> TypeGuard[Mapping[Any, Any]]:
@@ -99,29 +105,34 @@ def _is_job(entry: Any) -> TypeGuard[Job[Any]]:
     return isinstance(entry, Job)
 
 
-def _each(jobs: Any, wrap: _Wrap) -> Any:
-    """Return jobs with their works wrapped; what is no job is left for bulk to refuse."""
+def _each(jobs: Any, call: _Call) -> Any:
+    """Return jobs whose works go through ``call``; what is no job is left for bulk to refuse."""
     if isinstance(jobs, str | bytes):
         return jobs
     if _is_map(jobs):
-        return {key: wrap(work) for key, work in jobs.items()}
+        return [_one(entry, call) for entry in jobs.items()]
     if _is_asynchronous(jobs):
-        return _each_later(jobs, wrap)
+        return _each_later(jobs, call)
     if _is_collection(jobs):
-        return [_one(entry, wrap) for entry in jobs]
-    return (_one(entry, wrap) for entry in jobs) if _is_iterable(jobs) else jobs
+        return [_one(entry, call) for entry in jobs]
+    return (_one(entry, call) for entry in jobs) if _is_iterable(jobs) else jobs
 
 
-async def _each_later(jobs: AsyncIterable[Any], wrap: _Wrap) -> AsyncIterator[Any]:
-    async for entry in jobs:
-        yield _one(entry, wrap)
+async def _each_later(jobs: AsyncIterable[Any], call: _Call) -> AsyncIterator[Any]:
+    source = aiter(jobs)
+    try:
+        async for entry in source:
+            yield _one(entry, call)
+    finally:
+        if (close := getattr(source, "aclose", None)) is not None:
+            await close()
 
 
-def _one(entry: Any, wrap: _Wrap) -> Any:
+def _one(entry: Any, call: _Call) -> Any:
     if _is_job(entry):
-        return Job(key=entry.key, work=wrap(entry.work), mark=entry.mark)
+        return Job(key=entry.key, work=partial(call, entry.work), mark=entry.mark)
     match entry:
         case (str() as key, work) if callable(work):
-            return key, wrap(work)
+            return key, partial(call, work)
         case _:
             return entry

@@ -6,10 +6,11 @@ import pickle
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, cast
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import anyio
-from attrs import define, field, frozen
+from attrs import frozen
 from distributed import WorkerPlugin, get_worker
 
 from tallyfy_async.client import TallyfyClient
@@ -22,6 +23,8 @@ from tallyfy_async.fleet.units import Unit
 from tallyfy_async.organization import Organization
 from tallyfy_async.protocol.redaction import redact
 
+_PLAIN = {str, int, float, bool, type(None)}
+
 
 class Station(WorkerPlugin):
     """A client in a worker, and those derived from it for other credentials; the worker closes it at its end.
@@ -29,17 +32,24 @@ class Station(WorkerPlugin):
     It lives in a task of its own, because what paces it must be opened and closed in the same one.
     """
 
-    def __init__(self, access: Access) -> None:
-        self.access = access
+    def __init__(self, access: bytes) -> None:
+        self._access = access
+        self._client: TallyfyClient
         self._derived: dict[Line, TallyfyClient] = {}
         self._error: Exception | None = None
         self._opened, self._closing, self._closed = anyio.Event(), anyio.Event(), anyio.Event()
 
+    @property
+    def failed(self) -> bool:
+        """Whether the client could not be opened."""
+        return self._error is not None
+
     async def live(self) -> None:
         """Open the client, wait until it is to be closed, close it."""
         try:
+            access: Access = pickle.loads(self._access)  # noqa: S301 - our own
             async with AsyncExitStack() as stack:
-                self._derived[self.access.line] = await self.access.open(stack)
+                self._client = self._derived[access.line] = await access.open(stack)
                 self._opened.set()
                 await self._closing.wait()
         except Exception as error:  # noqa: BLE001 - raised to those who wait for the client
@@ -55,8 +65,7 @@ class Station(WorkerPlugin):
             raise portable(self._error)
         client = self._derived.get(line)
         if client is None:
-            first = self._derived[self.access.line]
-            client = self._derived[line] = first.with_options(organizations={line.organization: line.to_grant()})
+            client = self._derived[line] = self._client.with_options(organizations={line.organization: line.to_grant()})
         return client.organization(organization)
 
     async def teardown(self, worker: Any) -> None:
@@ -66,34 +75,27 @@ class Station(WorkerPlugin):
         await self._closed.wait()
 
 
-@define(eq=False)
-class _Known:
-    stations: dict[Access, Station] = field(factory=dict[Access, Station])
+_STATIONS: WeakKeyDictionary[Any, dict[bytes, Station]] = WeakKeyDictionary()
 
 
-_KNOWN: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
-
-
-async def _station(access: Access) -> Station:
-    """Return this worker's station, opened when it is first needed."""
+async def _station(access: bytes) -> Station:
+    """Return this worker's station, opened when it is first needed, and anew where that failed."""
     worker = cast("Any", get_worker())
-    stations = _KNOWN.setdefault(worker, _Known()).stations
-    if (known := stations.get(access)) is not None:
+    stations = _STATIONS.setdefault(worker, {})
+    if (known := stations.get(access)) is not None and not known.failed:
         return known
     station = stations[access] = Station(access)
     worker.loop.spawn_callback(station.live)
-    await worker.plugin_add(plugin=station, name=f"tallyfy-{len(stations)}")
+    await worker.plugin_add(plugin=station, name=f"tallyfy-{uuid4().hex}")
     return station
 
 
-async def read_unit(access: Access, line: Line, destination: Destination, run: str, unit: Unit) -> reading.Outcome:
+async def read_unit(access: bytes, line: Line, destination: Destination, run: str, unit: Unit) -> reading.Outcome:
     """Read a unit in a worker; what fails is returned, because Dask would log it with all its arguments."""
     try:
         station = await _station(access)
         org = await station.organization(unit.organization, line)
         outcome = await read(org._pipeline, destination.writer(), run, unit)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - rows are read raw, past the models
-    except TallyfyError as error:
-        return reading.Outcome(error=error.twin())
     except Exception as error:  # noqa: BLE001 - raised where the export was asked for
         outcome = reading.Outcome(error=error)
     return reading.Outcome(error=portable(outcome.error)) if outcome.error is not None else outcome
@@ -107,12 +109,11 @@ class Ended:
     error: Exception | None = None
 
 
-async def run_job(
-    access: Access, line: Line, organization: str, claim: str, work: Callable[[Organization], Awaitable[Any]]
-) -> Ended:
+async def run_job(access: bytes, line: Line, organization: str, claim: str, packed: bytes) -> Ended:
     """Run a job in a worker, unless somebody took its claim before."""
     worker = cast("Any", get_worker())
     try:
+        work: Callable[[Organization], Awaitable[Any]] = pickle.loads(packed)  # noqa: S301 - our own
         org = await (await _station(access)).organization(organization, line)
         taken = await _take(worker, claim)
     except Exception as error:  # noqa: BLE001 - nothing was sent
@@ -121,8 +122,12 @@ async def run_job(
         return Ended(error=IndeterminateError("a worker died when it had begun this job: it may have landed"))
     try:
         result = await work(org)
+    except anyio.get_cancelled_exc_class():
+        if worker.status.name == "closing":
+            raise
+        return Ended(error=IndeterminateError("the job cancelled itself"))
     except Exception as error:  # noqa: BLE001 - it is the job's outcome
-        return Ended(error=_picklable(error))
+        return Ended(error=bare(error))
     try:
         pickle.dumps(result)
     except Exception as error:  # noqa: BLE001 - whatever a class does when it is pickled
@@ -132,27 +137,38 @@ async def run_job(
 
 
 async def _take(worker: Any, claim: str) -> bool:
-    """Take a job's claim at the scheduler, in one step; return whether it was still there."""
+    """Take a job's claim at the scheduler, in one step; return whether it was still there.
+
+    As ``distributed.Queue`` does it, which would need a Dask client in every worker.
+    """
     try:
-        return bool(await worker.scheduler.queue_get(name=claim, timeout=0, batch=True))
+        return bool(await worker.scheduler.queue_get(name=claim, batch=True))
     except KeyError:  # whoever waited for the job is gone
         return False
 
 
-def _picklable(error: Exception) -> Exception:
-    """Return an error as it is where it survives the way back."""
-    error = error.with_traceback(None)
+def bare(error: Exception) -> Exception:
+    """Return an error of the same class that holds only its words, secrets masked; where that cannot be, one of ours.
+
+    What a job's error was raised from, and what it holds, may be a request with its headers.
+    """
+    known = portable(error)
+    if type(known) is not type(error) and all(type(one) in _PLAIN for one in error.args):
+        known = type(error).__new__(type(error))
+        known.args = tuple(redact(one) if isinstance(one, str) else one for one in error.args)
+        for note in getattr(error, "__notes__", ()):
+            known.add_note(redact(note))
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+        pickle.loads(pickle.dumps(known))  # noqa: S301 - our own
     except Exception:  # noqa: BLE001 - whatever a class does when it is pickled
-        return TallyfyError(redact(f"{type(error).__name__}: {error}"))
-    return error
+        return TallyfyError(redact(f"{type(error).__name__}: {error}"), outcome=getattr(error, "outcome", None))
+    return known
 
 
 def portable(error: Exception) -> Exception:
     """Return an error that every process can load, secrets masked: our own, an OSError, or the words of any other."""
     if isinstance(error, TallyfyError):
-        return error
+        return error.twin()
     if isinstance(error, OSError) and type(error).__module__ == "builtins" and error.errno is not None:
         return OSError(error.errno, error.strerror, error.filename)
     return TallyfyError(redact(f"a worker failed with {type(error).__name__}: {error}"))

@@ -7,7 +7,10 @@ import signal
 import threading
 from typing import Any
 
+import anyio
+
 from tallyfy_async import Organization
+from tallyfy_async.fleet.stations import Station
 from tallyfy_async.models import Run, Tag
 
 
@@ -35,3 +38,12 @@ async def unsendable(org: Organization, *, title: str) -> Any:
 async def tag_and_die(org: Organization, *, title: str) -> None:
     await tag(org, title=title)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def gives_up(org: Organization) -> None:
+    raise anyio.get_cancelled_exc_class()
+
+
+def clients(dask_worker: Any) -> int:
+    """Return how many clients a worker holds."""
+    return sum(isinstance(plugin, Station) for plugin in dask_worker.plugins.values())

@@ -17,6 +17,8 @@ from tallyfy_async import (
     MemoryStore,
     OnBehalfOf,
     PasswordGrant,
+    RateLimit,
+    RedisStore,
     RefreshToken,
     StoredLogin,
     TallyfyClient,
@@ -75,6 +77,23 @@ def test_a_secret_of_one_client_comes_first(environment: pytest.MonkeyPatch) -> 
     assert grant.first() == GRANTS[1].first()
 
 
+def test_a_password_of_one_user_comes_first(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("TALLYFY_CLIENT_SECRET", SECRET)
+    environment.setenv("TALLYFY_PASSWORD_ada_example_com", PASSWORD)
+    other = PasswordGrant(**SHARED, username="bob@example.com", password="another")
+    assert Line.of(GRANTS[0]).to_grant().first() == GRANTS[0].first()
+    assert Line.of(other).to_grant().first() is None  # not Ada's password under Bob's name
+
+
+def test_each_organization_may_have_a_personal_token(environment: pytest.MonkeyPatch) -> None:
+    name = "0" * 32
+    access = Access.of(TallyfyClient("t0ken", organizations={name: "another"}))
+    environment.setenv("TALLYFY_ACCESS_TOKEN", "t0ken")
+    environment.setenv(f"TALLYFY_ACCESS_TOKEN_{name}", "another")
+    for line in (access.line, access.line_of(name)):
+        assert line.to_grant().identity() == line.identity
+
+
 def test_a_personal_token_is_the_workers_own(environment: pytest.MonkeyPatch) -> None:
     access = Access.of(TallyfyClient("t0ken"))
     assert b"t0ken" not in pickle.dumps(access)
@@ -94,11 +113,52 @@ def test_what_workers_cannot_carry_is_refused(tmp_path: Path, environment: pytes
         Access.of(TallyfyClient(member, token_store=store))
     with pytest.raises(ConfigurationError, match="share the token store"):
         Access.of(TallyfyClient(GRANTS[0], token_store=MemoryStore()))
+    with pytest.raises(ConfigurationError, match="share the token store"):
+        Access.of(TallyfyClient("t0ken", organizations={"0" * 32: GRANTS[0]}))
+    with pytest.raises(ConfigurationError, match="share the token store"):
+        Access.of(TallyfyClient(GRANTS[0], token_store=store), store="redis://host/0")
+
+
+def test_what_does_not_go_together_is_refused(environment: pytest.MonkeyPatch) -> None:
+    tallyfy, rate = TallyfyClient("t0ken"), RateLimit(per_minute=60)
+    with pytest.raises(ConfigurationError, match="no rate_limit"):
+        Access.of(tallyfy, limiter="redis://host/0", rate_limit=rate)
+    for processes in (0, True, 1.5):
+        with pytest.raises(ConfigurationError, match="processes must be"):
+            Access.of(tallyfy, limiter="redis://host/0", processes=processes)
+    for caps in ({"per_user": rate}, {"per_organization": rate}):
+        with pytest.raises(ConfigurationError, match="caps of a limiter"):
+            Access.of(tallyfy, **caps)
+    for address in ("host:6379", "REDIS://:hidden@host", "http://host"):
+        with pytest.raises(ConfigurationError, match=r"must look like redis://host") as caught:
+            Access.of(tallyfy, limiter=address)
+        assert "hidden" not in str(caught.value)
+
+
+def test_a_worker_that_starts_without_the_limiters_server_knows_of_the_others(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    access = Access.of(TallyfyClient("t0ken"), limiter="redis://host/0", processes=4)
+    assert access._limiter("redis://host/0").processes == 4
+
+
+def test_the_keys_of_a_redis_store_are_known(environment: pytest.MonkeyPatch) -> None:
+    tallyfy = TallyfyClient(GRANTS[0], token_store=RedisStore("redis://host/0", prefix="mine"))
+    for address in (None, "host:6379"):
+        with pytest.raises(ConfigurationError, match="redis://host:6379/0"):
+            Access.of(tallyfy, store=address)
+    assert Access.of(tallyfy, store="redis://host/0").prefix == "mine"
 
 
 @pytest.mark.parametrize("name", ["store", "limiter"])
 @pytest.mark.parametrize(
-    "address", ["redis://:hidden@host/0", "rediss://ada:hidden@host", "redis://host?password=hidden"]
+    "address",
+    [
+        "redis://:hidden@host/0",
+        "rediss://ada:hidden@host",
+        "redis://host?password=hidden",
+        "redis://h?pass%77ord=hidden",
+    ],
 )
 def test_an_address_with_a_password_is_refused(name: str, address: str) -> None:
     line = Line.of(GRANTS[0])
@@ -118,3 +178,15 @@ async def test_a_worker_finds_the_token_and_needs_no_secret(tmp_path: Path, envi
                 worker = await access.open(stack)
                 assert (await worker.me.get()).email == sandbox.credentials.username
     assert sandbox.token_lives == 1
+
+
+@pytest.mark.anyio
+async def test_a_worker_is_as_strict_as_the_client(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("TALLYFY_ACCESS_TOKEN", "t0ken")
+    environment.setenv("TALLYFY_TOKEN_STORE", "redis://host/0")  # of other exports: a personal token needs none
+    for settings in ({"check_scopes": False}, {"allow_unverified": True}, {}):
+        tallyfy = TallyfyClient("t0ken", timeout=3, deadline=9, user_agent="mine", **settings)
+        async with AsyncExitStack() as stack:
+            worker = await pickle.loads(pickle.dumps(Access.of(tallyfy))).open(stack)
+            for name in ("timeout", "deadline", "user_agent", "check_scopes", "allow_unverified", "token_store"):
+                assert getattr(worker._config, name) == getattr(tallyfy._config, name), name

@@ -25,16 +25,18 @@ def test_chaos_loses_and_doubles_nothing(capsys: pytest.CaptureFixture[str]) -> 
         ({"lost": 1}, "missing"),
         ({"doubles": 2}, "twice"),
         ({"busiest": 11}, "the cap is 10"),
+        ({"busiest": 6, "seconds": 121.0}, "near the cap"),
         ({"reuses": 1}, "sent again"),
         ({"token_requests": 9}, "tokens for"),
     ],
 )
 def test_what_is_wrong_is_told(
-    changes: dict[str, int], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    changes: dict[str, float], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = {
-        "seconds": 1.0, "exports": 1, "errors": {}, "kills": 2, "expected": 5, "arrived": 5, "lost": 0, "doubles": 0,
-        "calls": 10, "busiest": 10, "cap": 10, "faults": 0, "token_requests": 5, "lives": 5, "reuses": 0,
+        "seconds": 1.0, "exports": 1, "errors": {}, "kills": 2, "kill_interval": 4.0, "expected": 5, "arrived": 5,
+        "lost": 0, "doubles": 0, "calls": 10, "busiest": 10, "cap": 10, "faults": 0, "token_requests": 5, "lives": 5,
+        "reuses": 0,
     }  # fmt: skip
     asked: list[Trial] = []
 

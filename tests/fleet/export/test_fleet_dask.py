@@ -7,6 +7,7 @@ import pickle
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -89,7 +90,11 @@ async def test_no_secret_is_in_the_graph_or_in_a_log(
     rig.sandbox.faults.clear()
     await rig.export(dask, tmp_path / "out", kinds=["tasks"], pages=1, progress=dump)
     logs = repr([dask.get_worker_logs(), dask.get_scheduler_logs()]).encode()
-    seen = [*sent, *specs, logs]
+    await anyio.to_thread.run_sync(partial(dask.dump_cluster_state, str(tmp_path / "state"), format="yaml"))
+    state = (tmp_path / "state.yaml").read_bytes()
+    assert b"tallyfy-tags-" in state
+    assert b"Starting Worker plugin tallyfy-" in logs
+    seen = [*sent, *specs, logs, state]
     home = rig.sandbox.credentials.organization.encode()
     assert any(home in one for one in sent)
     assert any(home in one for one in specs)
