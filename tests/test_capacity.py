@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import os
 import re
@@ -16,13 +17,14 @@ from attrs import evolve
 
 from benchmarks.__main__ import main
 from benchmarks.capacity import ceilings, chart, closed, command, experiments, pages, published, real
-from benchmarks.capacity.experiments import Failover, crowd_row, failover_row
+from benchmarks.capacity.experiments import Gap, crowd_row, failover_row, gap_row
 from benchmarks.capacity.fleet import Done, Figures, Mode, Record, Scenario, figures_of, most_in_a_window, quantile, run
 from benchmarks.capacity.measured import Measured
-from benchmarks.capacity.tallyfy import Limit
+from benchmarks.capacity.tallyfy import Limit, Line
 from benchmarks.harness import RowError
 from tallyfy_async.export.kinds import KINDS
 from tallyfy_async.fleet.scripts import ATTEND, DECIDE, LEAVE, PAUSE
+from tallyfy_async.protocol.limits import GUEST_INVITE, HourlyCap, hourly_cap
 from tallyfy_async.sandbox.settings import Settings
 from tests.redis_server import served_redis
 
@@ -56,21 +58,22 @@ def test_the_page_says_what_the_shared_pace_does() -> None:
 
 
 def test_the_page_has_the_figures_that_need_no_simulation() -> None:
-    assert [block(name) for name in ("numbers", "limits", "plan")] == [pages.numbers(), pages.limits(), pages.plan()]
+    known = {"numbers": pages.numbers(), "limits": pages.limits(), "plan": pages.plan(), "room": pages.room()}
+    assert {name: block(name) for name in known} == known
 
 
 def test_the_page_has_every_row_and_every_plot() -> None:
-    fleets, ahead, away = (block(name).splitlines()[2:] for name in ("fleets", "ahead", "failover"))
-    assert [row.split(" | ")[:2] for row in fleets] == [
-        [f"| {processes:,}", mode.value] for processes, mode in experiments.crowds()
-    ]
-    assert [row.split(" | ")[:2] for row in ahead] == [
-        [f"| {processes:,}", mode.value] for processes, mode in experiments.ahead()
-    ]
-    assert [row.split(" | ")[0] for row in away] == [f"| {processes:,}" for processes in experiments.failing()]
-    assert len(block("formulas").splitlines()) == 2 + 6
-    assert len(block("reality").splitlines()) == 2 + len(real.scenarios(120))
-    assert block("measured")
+    crowds = {"fleets": experiments.crowds(), "ahead": experiments.ahead(), "bursts": experiments.bursting()}
+    for name, scenarios in crowds.items():
+        rows = [row.split(" | ")[:2] for row in block(name).splitlines()[2:]]
+        assert rows == [[f"| {processes:,}", mode.value] for processes, mode in scenarios], name
+    firsts: dict[str, Any] = {"failover": experiments.failing(), "hourly": experiments.hourly()}
+    for name, scenarios in (firsts | {"deaths": experiments.dying()}).items():
+        rows = [row.split(" | ")[0] for row in block(name).splitlines()[2:]]
+        assert rows == [f"| {one if isinstance(one, str) else f'{one:,}'}" for one in scenarios], name
+    assert len(block("formulas").splitlines()) == 2 + 7
+    assert len(block("reality").splitlines()) == 2 + len(real.scenarios(120)) + 2
+    assert "Measured on" in block("measured")
     for name in re.findall(r"\]\((scale[\w-]*\.svg)\)", PAGE.read_text("utf-8")):
         assert (PAGE.parent / name).exists(), name
 
@@ -81,7 +84,7 @@ def test_the_page_says_all_that_the_simulation_says() -> None:
     assert {name: block(name) for name in tables} == tables
 
 
-@pytest.mark.parametrize("check", [closed.connections, closed.window, closed.little])
+@pytest.mark.parametrize("check", [closed.connections, closed.window, closed.little, closed.rounds])
 def test_closed_forms_of_fleets_hold(check: Any) -> None:
     found = check()
     assert found.deviation <= found.tolerance, found
@@ -98,6 +101,13 @@ def test_closed_forms_of_queues_hold(queue: Any, tolerance: float) -> None:
     if queue is closed.redis_queue:
         pytest.importorskip("lupa")
     assert queue(3_000).deviation <= tolerance, queue(3_000)
+
+
+@needs_lua
+def test_the_same_seed_gives_the_same_record_with_redis_too() -> None:
+    fleet = Scenario(processes=3, mode=Mode.BUCKETS, at_once=2, callers=2, outages=((3.0, 5.0),), dies=8.0)
+    first, again = (run(evolve(fleet, warm=0.0, seconds=12.0)) for _ in range(2))
+    assert (first.calls, first.questions) == (again.calls, again.questions)
 
 
 def test_the_same_seed_gives_the_same_record_and_another_one_does_not() -> None:
@@ -121,14 +131,41 @@ def test_no_minute_has_more_calls_than_the_limit_while_redis_is_away_and_comes_b
     assert after >= 50, "and all of them together when it is back"
 
 
+@needs_lua
+def test_the_slots_of_the_dead_come_back_when_their_lease_ends() -> None:
+    slow = Line(network=0.2, work=0.8, spread=0.0)
+    fleet = Scenario(processes=4, mode=Mode.BUCKETS, callers=2, at_once=4, limits=(), line=slow, warm=0.0, dies=10.0)
+    record = run(evolve(fleet, seconds=40.0))
+    assert not any(call.at > 10.0 for calls in record.calls[1::2] for call in calls), "every second one is dead"
+    before, during, after = (sum(begin <= at < begin + 5 for at in record.admitted) / 5 for begin in (5.0, 12.0, 25.0))
+    assert before == pytest.approx(4, abs=0.5)
+    assert during == pytest.approx(2, abs=1.1)
+    assert after == pytest.approx(4, abs=0.5)
+
+
+def test_an_hourly_cap_is_met_once_an_hour_by_each_process() -> None:
+    scenario = experiments.hourly()[10]
+    row = experiments.invitations(scenario)
+    assert row in block("hourly").splitlines()
+    name, sent, most, refused, kept = row.strip("| ").split(" | ")
+    assert (name, sent, most) == ("10", "30.0", "30")
+    assert 10 <= float(refused) <= 15
+    assert int(kept) > 500, "what is known to be refused is not sent"
+
+
+def test_whoever_exceeds_a_cap_is_told_in_the_words_of_the_server() -> None:
+    told = hourly_cap(None, json.loads(Limit(30, 3600.0, GUEST_INVITE).refusal)["message"])
+    assert told == HourlyCap(GUEST_INVITE, 30)
+
+
 def test_what_counts_is_what_ended_after_the_beginning() -> None:
     scenario = Scenario(processes=2, warm=10.0, seconds=10.0)
     calls = [
         [Done(9.0, 50.0, True), Done(11.0, 1.0, True), Done(12.0, 3.0, True), Done(13.0, 9.0, False)],
         [Done(15.0, 2.0, True), Done(16.0, 4.0, True)],
     ]
-    figures = figures_of(Record(scenario, calls, [1.0, 11.0, 12.0, 13.0], [2.0, 19.0], 40))
-    assert figures == Figures(rate=0.4, refused=0.25, failed=0.2, median=2.0, slowest=4.0, fairness=1.0, questions=2.0)
+    figures = figures_of(Record(scenario, calls, [1.0, 11.0, 12.0, 13.0], [2.0, 19.0], [9.9, 10.0, 19.0, 20.0]))
+    assert figures == Figures(rate=0.4, refused=0.25, failed=0.2, median=2.0, slowest=4.0, fairness=1.0, questions=0.2)
     assert figures_of(Record(scenario, [[], []], [], [])).median is None
 
 
@@ -139,8 +176,8 @@ def test_windows_and_quantiles() -> None:
     assert quantile([], 0.5) is None
 
 
-def failing(admitted: list[float], refused: list[float]) -> Failover:
-    return experiments.failover_of(Record(experiments.failing()[10], [[]], admitted, refused))
+def failing(admitted: list[float], refused: list[float]) -> Gap:
+    return experiments.gap_of(Record(experiments.failing()[10], [[]], admitted, refused))
 
 
 def test_recovery_is_counted_from_the_return() -> None:
@@ -150,7 +187,7 @@ def test_recovery_is_counted_from_the_return() -> None:
     found = failing(slow, [50.0, 130.0])
     assert found.recovery is not None
     assert 4.0 <= found.recovery <= 5.0
-    assert (found.before, found.during, found.rates[10]) == (10.0, 0.0, 0.0)
+    assert (found.before, found.during, found.rates[0]) == (10.0, 0.0, 10.0)
     assert found.refused == pytest.approx(1 / (1 + 550))
     assert "| 4." in failover_row(found)
     gone = failing([at for at in even if at < 90], [])
@@ -212,11 +249,17 @@ def test_an_export_takes_the_pages_of_every_list() -> None:
     assert plan.calls == sum(plan.count(size) * size.calls for size in plan.sizes)
     assert plan.older_hours() == large.calls / 1_000
     assert plan.hours(10)["processors"] == pytest.approx(plan.calls * published.PAGE_CPU / 10 / 3600)
+    assert plan.by_one() == pytest.approx(plan.calls / 600 / 60)
+    narrow, wide = ceilings.TOKENS
+    assert (plan.hours(10)[narrow], plan.hours(10)[wide]) == (100 / 60 / 60, 100 / 600 / 60)
+    whole = ceilings.Plan()
+    assert [whole.slowest(10, tokens) for tokens in (narrow, wide)] == [narrow, "processors"]
 
 
 def test_the_figures_that_the_project_has_elsewhere_are_those() -> None:
     assert Settings().access_life == published.ACCESS_LIFE
-    assert published.defaults() == published.Defaults(connections=20, deadline=120.0, ahead=8)
+    own = published.defaults()
+    assert own == published.Defaults(connections=20, deadline=120.0, ahead=8, lease=10.0, patience=0.5)
     assert 1e-5 < published.call_cpu() < 1e-2
 
 
@@ -227,9 +270,7 @@ def test_a_page_without_the_figure_is_told(tmp_path: Path) -> None:
 
 
 FIGURES = Figures(rate=9.5, refused=0.01, failed=0.0, median=0.2, slowest=60.0, fairness=0.99, questions=12.0)
-FAILED = Failover(
-    processes=10, before=9.67, during=9.4, after=9.6, refused=0.0, most=583, recovery=1.5, rates=(9.0, 9.5, 9.6)
-)
+FAILED = Gap(processes=10, before=9.67, during=9.4, after=9.6, refused=0.0, most=583, recovery=1.5, rates=36 * (9.5,))
 
 
 @needs_plots
@@ -246,8 +287,8 @@ def test_plots_have_a_line_for_each_and_always_the_same_bytes() -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the command simulate next to nothing."""
-    made_up = {command.simulated: FIGURES, command.failover: FAILED}
-    monkeypatch.setattr(command, "everywhere", lambda work, scenarios: [made_up[work]] * len(scenarios))
+    made_up: dict[Any, Any] = {command.simulated: FIGURES, command.gap: FAILED, command.invitations: "| 1 | 30 |"}
+    monkeypatch.setattr(command, "everywhere", lambda work, scenarios: dict.fromkeys(scenarios, made_up[work]))
     monkeypatch.setattr(command, "checks", list)
     for name in ("fleets", "failovers", "limits"):
         monkeypatch.setattr(chart, name, lambda *found: f"<svg>{len(found)}</svg>")
@@ -265,14 +306,19 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     assert all(f"{name}\n\n" in printed for name in command.SIMULATED)
     assert crowd_row(experiments.crowds()[1_000, Mode.BUCKETS], FIGURES) in written
     assert failover_row(FAILED) in printed
+    assert gap_row("the pace", FAILED) in printed
     drawn = {one.name: one.read_text("utf-8") for one in tmp_path.glob("*.svg")}
     one, none = "<svg>1</svg>", "<svg>0</svg>"
     assert drawn == {"scale.svg": one, "scale-failover.svg": one, "scale-limits.svg": none}
 
 
-@pytest.mark.usefixtures("small")
-def test_a_page_without_markers_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_without_markers_is_refused_before_anything_is_simulated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_simulated", lambda: pytest.fail("it takes minutes"))
     page = tmp_path / "page.md"
+    assert main(["capacity", "--markdown", str(page)]) == 2
+    assert "No such file" in capsys.readouterr().err
     page.write_text("no markers\n", "utf-8")
     assert main(["capacity", "--markdown", str(page)]) == 2
     assert "the page lacks the lines <!-- numbers: begin -->" in capsys.readouterr().err
@@ -296,6 +342,13 @@ def test_what_is_measured_and_compared_is_printed(
     assert asked == [5.0]
     assert "| 2 | nothing | 9.50 | 1.0% | 9.31 | 1.0% | -2.0% |" in printed
     assert "| a bucket | 211 | 210 | bytes |" in printed
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "nan", "inf", "soon"])
+def test_a_time_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["capacity", "--check", f"--seconds={text}"])
+    assert "--seconds" in capsys.readouterr().err
 
 
 def test_what_cannot_be_run_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

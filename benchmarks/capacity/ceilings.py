@@ -12,8 +12,8 @@ from tallyfy_async.export.kinds import KINDS, Kind
 from tallyfy_async.protocol.limits import HOUR
 
 ORGANIZATIONS = 10_000
-_LEASE = 10.0
-"""Seconds of a process's lease; it tells that it lives three times in that time."""
+TOKENS = {f"tokens, {most} a minute": most for most in (p.TOKENS_IF_NARROW, p.TOKENS_PER_MINUTE)}
+"""Token requests a minute, by the name of what bounds them: which of the two holds is not known."""
 
 
 def latency() -> float:
@@ -40,10 +40,11 @@ def ceilings(processes: int, organizations: int, cpu: float = p.PAGE_CPU) -> lis
 
     ``cpu`` is what a call takes of a core, in seconds. A question to Redis goes before each call.
     """
-    attending = processes * 3 / _LEASE * p.REDIS_ATTENDANCE
+    own = p.defaults()
+    attending = processes * 3 / own.lease * p.REDIS_ATTENDANCE  # each tells three times in a lease that it lives
     return [
         Ceiling(name="processors", rate=processes / cpu),
-        Ceiling(name="connections", rate=processes * p.defaults().connections / latency()),
+        Ceiling(name="connections", rate=processes * own.connections / latency()),
         Ceiling(name="users' limits", rate=organizations * p.USER_PER_MINUTE / 60),
         Ceiling(name="Redis", rate=max(0.0, 1 - attending) / p.REDIS_DECISION),
     ]
@@ -147,8 +148,16 @@ class Plan:
         found = {one.name: self.calls / one.rate / HOUR for one in ceilings(processes, self.organizations)}
         largest = max(self.sizes, key=lambda size: size.calls)
         found["users' limits"] = largest.hours(60 * p.USER_PER_MINUTE)
-        found["token endpoint"] = self.tokens / p.TOKENS_PER_MINUTE / 60
-        return found
+        return found | {name: self.tokens / most / 60 for name, most in TOKENS.items()}
+
+    def slowest(self, processes: int, tokens: str) -> str:
+        """Return what takes longest, where of the bounds of token requests the one of that name holds."""
+        hours = {name: value for name, value in self.hours(processes).items() if name == tokens or name not in TOKENS}
+        return max(hours, key=lambda name: hours[name])
+
+    def by_one(self) -> float:
+        """Return the hours that all of it takes where one user reads all organizations."""
+        return self.calls / p.USER_PER_MINUTE / 60
 
     def older_hours(self) -> float:
         """Return the hours that the largest organization takes within 1,000 calls an hour."""

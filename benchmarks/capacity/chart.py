@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.capacity import published as p
 from benchmarks.capacity.ceilings import ORGANIZATIONS, ceilings, older
-from benchmarks.capacity.experiments import AWAY, Failover
+from benchmarks.capacity.experiments import AWAY, BIN, Gap
 from benchmarks.capacity.fleet import Figures, Mode
 from benchmarks.chart import _INK, _STYLE, ChartError
 
@@ -43,7 +43,7 @@ def _drawn(size: tuple[float, float], grid: tuple[int, int], fill: Callable[[Any
 
 
 def fleets(found: Fleets) -> str:
-    """Draw goodput, refusals, times of calls and fairness against the number of processes."""
+    """Draw goodput, refusals and times of calls against the number of processes."""
 
     def fill(axes: Any) -> None:
         panels: list[tuple[str, Callable[[Figures], float | None]]] = [
@@ -57,11 +57,10 @@ def fleets(found: Fleets) -> str:
                 _line(panel, found, mode, figure)
             panel.set_title(title, fontsize=9)
             _by_processes(panel)
-        axes.flat[0].axhline(_LIMIT, color=_INK, linewidth=0.8, linestyle=(0, (1, 3)))
-        axes.flat[0].set_ylim(0, 1.15 * _LIMIT)
+        _limit(axes.flat[0], 1.15)
         for panel in axes.flat[2:]:
-            panel.set_yscale("log")
-        axes.flat[0].legend(frameon=False, loc="lower right", title="they share")
+            _logarithmic(panel, (0.1, 1, 10, 100))
+        axes.flat[1].legend(frameon=False, loc="upper left", title="they share")
 
     return _drawn((11, 6.6), (2, 2), fill)
 
@@ -69,7 +68,8 @@ def fleets(found: Fleets) -> str:
 def _line(panel: Any, found: Fleets, mode: Mode, figure: Callable[[Figures], float | None]) -> None:
     points = [(number, figure(one)) for (number, of), one in found.items() if of is mode]
     known = [(number, value) for number, value in points if value is not None]
-    style = {"color": _COLOURS[mode], "linestyle": _DASHES[mode], "marker": "o", "markersize": 3, "linewidth": 1.4}
+    above = 2 + (mode is Mode.DIVIDED)  # its dots are seen on the line of the pace, which hides them otherwise
+    style = {"color": _COLOURS[mode], "linestyle": _DASHES[mode], "marker": "o", "markersize": 3, "zorder": above}
     panel.plot([number for number, _ in known], [value for _, value in known], label=mode.value, **style)
 
 
@@ -80,20 +80,36 @@ def _by_processes(panel: Any) -> None:
     panel.set_xlabel("processes")
 
 
-def failovers(found: Sequence[Failover]) -> str:
+def _limit(panel: Any, room: float) -> None:
+    """Show the user's limit, and so much of the panel above 0."""
+    panel.axhline(_LIMIT, color=_INK, linewidth=0.8, linestyle=(0, (1, 3)))
+    panel.text(0.01, _LIMIT / (room * _LIMIT) + 0.015, "the user's limit", transform=panel.transAxes, fontsize=7.5)
+    panel.set_ylim(0, room * _LIMIT)
+
+
+def _logarithmic(panel: Any, ticks: Sequence[float]) -> None:
+    """Scale the figures, and write them as one reads them."""
+    panel.set_yscale("log")
+    panel.set_ylim(ticks[0], 2 * ticks[-1])
+    panel.set_yticks(ticks, [f"{tick:,g}" if tick < 1 else f"{tick:,.0f}" for tick in ticks])
+    panel.minorticks_off()
+
+
+def failovers(found: Sequence[Gap]) -> str:
     """Draw the rate over time, with the time that Redis is away."""
 
     def fill(axes: Any) -> None:
         panel = axes.flat[0]
         panel.axvspan(*AWAY, color=_INK, alpha=0.18, linewidth=0)
-        panel.text(sum(AWAY) / 2, 0.4, "Redis is away", ha="center")
+        panel.text(sum(AWAY) / 2, 1.13 * _LIMIT, "Redis is away", ha="center")
         for one, colour in zip(found, _MANY, strict=False):
-            times = [10 * number + 5 for number in range(len(one.rates))]
-            panel.plot(times, one.rates, color=colour, linewidth=1.4, label=f"{one.processes:,} processes")
-        panel.axhline(_LIMIT, color=_INK, linewidth=0.8, linestyle=(0, (1, 3)))
-        panel.set_ylim(0, 1.25 * _LIMIT)
+            edges = [BIN * number for number in range(len(one.rates) + 1)]
+            style = {"color": colour, "linewidth": 1.4, "label": f"{one.processes:,} processes"}
+            panel.stairs(one.rates, edges, baseline=None, **style)
+            panel.set_xlim(0, edges[-1])
+        _limit(panel, 1.25)
         panel.set_xlabel("seconds")
-        panel.set_title("calls a second that the server lets in", fontsize=9)
+        panel.set_title(f"calls a second that the server lets in, by {BIN:.0f} seconds", fontsize=9)
         panel.legend(frameon=False, loc="lower right")
 
     return _drawn((11, 3.2), (1, 1), fill)
@@ -108,7 +124,7 @@ def limits() -> str:
         for at, colour in enumerate(_MANY):
             rates = [found[at].rate for found in every]
             panel.plot(numbers, rates, color=colour, linewidth=1.4, label=every[0][at].name)
-        panel.set_yscale("log")
+        _logarithmic(panel, (10, 100, 1_000, 10_000, 100_000))
         _by_processes(panel)
         panel.set_title(f"calls a second that each allows, {ORGANIZATIONS:,} organizations", fontsize=9)
         panel.legend(frameon=False, loc="lower right", ncols=2)

@@ -10,17 +10,14 @@ import anyio
 from attrs import frozen
 
 from benchmarks.capacity.fleet import Mode, Scenario, figures_of, most_in_a_window, run
-from benchmarks.capacity.published import USER_PER_MINUTE
+from benchmarks.capacity.published import USER_PER_MINUTE, WINDOW, defaults
 from benchmarks.capacity.shared import Server
-from benchmarks.capacity.tallyfy import Line
+from benchmarks.capacity.tallyfy import Limit, Line
 from benchmarks.simulated import SimulatedClock, simulate
 from tallyfy_async.fleet.limiter import PER_USER
-from tallyfy_async.fleet.lines import interval_of
 from tallyfy_async.transport.limiter import Limiter
 
 _STILL = Line(network=0.05, work=0.15, spread=0.0)
-_PATIENCE = 0.5
-"""The RedisLimiter's own."""
 
 
 @frozen(kw_only=True)
@@ -58,7 +55,7 @@ class Check:
 
 def checks(calls: int = 20_000) -> list[Check]:
     """Simulate what has a closed form; ``calls`` is the length of the queues' experiments."""
-    return [connections(), window(), bucket(), little(), single_slot(calls), redis_queue(calls)]
+    return [connections(), window(), bucket(), little(), rounds(), single_slot(calls), redis_queue(calls)]
 
 
 def connections() -> Check:
@@ -93,7 +90,7 @@ def bucket() -> Check:
     return Check(
         name="three processes that share the pace",
         formula="(limit - burst) / (60 s + twice the patience)",
-        expected=1 / interval_of(PER_USER, _PATIENCE),
+        expected=(USER_PER_MINUTE - PER_USER.burst) / (WINDOW + 2 * defaults().patience),
         found=figures_of(run(scenario)).rate,
         unit="calls/s",
         tolerance=0.01,
@@ -111,6 +108,20 @@ def little() -> Check:
         found=figures.median or 0.0,
         unit="s",
         tolerance=0.02,
+    )
+
+
+def rounds() -> Check:
+    """Let more processes than the limit has calls each make one call a round, all at the same moments."""
+    most = 60
+    scenario = Scenario(processes=100, mode=Mode.DIVIDED, limits=(Limit(most),), seconds=300.0)
+    return Check(
+        name="100 processes with a 100th of 60 calls a minute each, which come all at once",
+        formula="limit / seconds between the calls of one",
+        expected=most / (scenario.processes / most * WINDOW),
+        found=figures_of(run(scenario)).rate,
+        unit="calls/s",
+        tolerance=0.01,
     )
 
 

@@ -4,38 +4,54 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.capacity import chart, pages
 from benchmarks.capacity.closed import checks
-from benchmarks.capacity.experiments import ahead, crowds, everywhere, failing, failover, simulated
+from benchmarks.capacity.experiments import (
+    ahead,
+    bursting,
+    crowds,
+    dying,
+    everywhere,
+    failing,
+    gap,
+    hourly,
+    invitations,
+    simulated,
+)
 from benchmarks.capacity.measured import measure
 from benchmarks.capacity.real import compare
 from benchmarks.chart import ChartError
 from benchmarks.harness import RowError
+from tallyfy_async.protocol.limits import HOUR
 
-SIMULATED = ("numbers", "fleets", "ahead", "failover", "limits", "plan", "formulas")
+SIMULATED = (
+    *("numbers", "fleets", "ahead", "bursts", "hourly", "failover", "deaths"),
+    *("limits", "plan", "room", "formulas"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate, print and write; return 0, 1 where something could not be run, 2 for files that do not do."""
     chosen = _parser().parse_args(arguments)
+    others = {"measured": chosen.measure, "reality": chosen.check}
+    names = [name for name, wanted in others.items() if wanted] or SIMULATED
     try:
-        tables, drawings = _other(chosen) if chosen.check or chosen.measure else _simulated()
+        _write(chosen.markdown, dict.fromkeys(names, "simulating"), dry=True)  # better told now than in minutes
+        if chosen.svg and not any(others.values()):
+            chart.limits()
+            chosen.svg.mkdir(parents=True, exist_ok=True)
+        tables, drawings = _other(chosen) if any(others.values()) else _simulated()
+        for name, text in tables.items():
+            print(f"{name}\n\n{text}\n")
+        _write(chosen.markdown, tables)
+        for name, draw in drawings.items() if chosen.svg else ():
+            (chosen.svg / f"{name}.svg").write_text(draw(), "utf-8")
     except RowError as error:
         print(f"capacity: {error}", file=sys.stderr)
         return 1
-    for name, text in tables.items():
-        print(f"{name}\n\n{text}\n")
-    try:
-        if chosen.markdown:
-            page = chosen.markdown.read_text("utf-8")
-            for name, text in tables.items():
-                page = pages.placed(page, name, text)
-            chosen.markdown.write_text(page, "utf-8")
-        for name, draw in drawings.items() if chosen.svg else ():
-            (chosen.svg / f"{name}.svg").write_text(draw(), "utf-8")
     except (ChartError, OSError, ValueError) as error:
         print(f"capacity: {error}", file=sys.stderr)
         return 2
@@ -43,6 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 Drawings = dict[str, Callable[[], str]]
+
+
+def _write(file: Path | None, tables: Mapping[str, str], *, dry: bool = False) -> None:
+    """Put the tables between their markers; raise OSError or ValueError where that cannot be, also in a dry run."""
+    if file is None:
+        return
+    page = file.read_text("utf-8")
+    for name, text in tables.items():
+        page = pages.placed(page, name, text)
+    if not dry:
+        file.write_text(page, "utf-8")
 
 
 def _other(chosen: argparse.Namespace) -> tuple[dict[str, str], Drawings]:
@@ -57,22 +84,25 @@ def _other(chosen: argparse.Namespace) -> tuple[dict[str, str], Drawings]:
 
 def _simulated() -> tuple[dict[str, str], Drawings]:
     """Simulate everything."""
-    one, many, away = crowds(), ahead(), failing()
-    figures = everywhere(simulated, [*one.values(), *many.values()])
-    alone, crowded = figures[: len(one)], figures[len(one) :]
-    recovered = everywhere(failover, [*away.values()])
+    crowd, many, bursts, away, doomed = crowds(), ahead(), bursting(), failing(), dying()
+    figures = everywhere(simulated, [*crowd.values(), *many.values(), *bursts.values()])
+    gaps = everywhere(gap, [*away.values(), *doomed.values()])
+    recovered = [gaps[one] for one in away.values()]
     tables = {
         "numbers": pages.numbers(),
-        "fleets": pages.fleets(zip(one.values(), alone, strict=True)),
-        "ahead": pages.fleets(zip(many.values(), crowded, strict=True)),
+        "fleets": pages.fleets((one, figures[one]) for one in crowd.values()),
+        "ahead": pages.fleets((one, figures[one]) for one in many.values()),
+        "bursts": pages.fleets((one, figures[one]) for one in bursts.values()),
+        "hourly": pages.hourly(everywhere(invitations, [*hourly().values()]).values()),
         "failover": pages.failovers(recovered),
+        "deaths": pages.deaths({name: gaps[one] for name, one in doomed.items()}),
         "limits": pages.limits(),
         "plan": pages.plan(),
+        "room": pages.room(),
         "formulas": pages.formulas(checks()),
     }
-    found = dict(zip(one, alone, strict=True))
     drawings: Drawings = {
-        "scale": lambda: chart.fleets(found),
+        "scale": lambda: chart.fleets({key: figures[one] for key, one in crowd.items()}),
         "scale-failover": lambda: chart.failovers(recovered),
         "scale-limits": chart.limits,
     }
@@ -89,7 +119,14 @@ def _parser() -> argparse.ArgumentParser:
     other = parser.add_argument_group("instead of the simulation")
     other.add_argument("--check", action="store_true", help="compare it with real clients, a sandbox and Redis")
     other.add_argument(
-        "--seconds", type=float, default=120.0, help="that the comparison counts, after 60 (default 120)"
+        "--seconds", type=_seconds, default=120.0, help="that the comparison counts, after 60 (default 120)"
     )
     other.add_argument("--measure", action="store_true", help="measure what it takes from measurements")
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= HOUR:
+        raise argparse.ArgumentTypeError(f"seconds between 1 and {HOUR:.0f}")
+    return seconds

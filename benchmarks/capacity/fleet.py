@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from enum import Enum
+from functools import partial
 from random import Random
 
 import anyio
@@ -21,8 +23,10 @@ from tallyfy_async.engine.policy import RetryPolicy
 from tallyfy_async.errors import TallyfyError
 from tallyfy_async.fleet import RedisLimiter
 from tallyfy_async.fleet.limiter import PER_USER
+from tallyfy_async.protocol.operation import Operation, Safety
 from tallyfy_async.resources.tasks import LIST
 from tallyfy_async.telemetry import logger
+from tallyfy_async.transport.clock import Clock
 from tallyfy_async.transport.exchange import Timeouts
 from tallyfy_async.transport.limiter import Limiter, RateLimit
 from tallyfy_async.transport.pace import Pace
@@ -30,8 +34,6 @@ from tallyfy_async.transport.shelter import LoopGuard
 
 _STARTS = 5.0
 """Seconds within which all processes begin, each at its moment."""
-_AFTER_FAILURE = 1.0
-"""Seconds after which a caller whose call failed makes the next one."""
 _ORGANIZATION = 32 * "0"
 _NO_CAP = 600_000.0
 """Calls a minute that nobody reaches: what is left of a shared pace is the shared pause."""
@@ -54,13 +56,17 @@ class Scenario:
         processes: how many there are, all for one user.
         mode: what they share.
         callers: calls that each process wants to have under way.
+        operation: what they call.
+        rests: seconds after which a caller whose call failed makes the next one.
         connections: exchanges at once of one process.
-        limits: what the server allows a user.
+        at_once: exchanges at once of all, None for no end.
+        limits: what the server allows.
         line: how long things take.
         warm: seconds that do not count.
-        seconds: those that do, after them.
+        seconds: those that do, after them: whole rounds of every rhythm that the fleet may have.
         deadline: seconds of a call.
         outages: when Redis is away.
+        dies: when every second process is killed, None for never.
         seed: of all chance.
 
     """
@@ -68,14 +74,23 @@ class Scenario:
     processes: int
     mode: Mode = Mode.ALONE
     callers: int = 1
+    operation: Operation = LIST
+    rests: float = 1.0
     connections: int = field(factory=lambda: defaults().connections)
+    at_once: int | None = None
     limits: tuple[Limit, ...] = (Limit(),)
     line: Line = field(factory=Line)
     warm: float = WINDOW
     seconds: float = 2 * WINDOW
     deadline: float = field(factory=lambda: defaults().deadline)
     outages: tuple[tuple[float, float], ...] = ()
+    dies: float | None = None
     seed: int = 0
+
+    @property
+    def ends(self) -> float:
+        """When it is over."""
+        return self.warm + self.seconds
 
     @property
     def shares(self) -> bool:
@@ -110,7 +125,7 @@ class Record:
         calls: of each process.
         admitted: when the server let requests in.
         refused: when it refused.
-        questions: that Redis answered.
+        questions: when Redis was asked.
 
     """
 
@@ -118,7 +133,7 @@ class Record:
     calls: list[list[Done]]
     admitted: list[float]
     refused: list[float]
-    questions: int = 0
+    questions: Sequence[float] = ()
 
 
 def run(scenario: Scenario) -> Record:
@@ -142,22 +157,51 @@ async def _run(scenario: Scenario) -> Record:
     server = Tallyfy(clock, chance, scenario.limits, scenario.line)
     shared = Server(clock, outages=scenario.outages) if scenario.shares else None
     wire = None if shared is None else Wire(shared)
-    calls: list[list[Done]] = [[] for _ in range(scenario.processes)]
-    with anyio.move_on_after(scenario.warm + scenario.seconds):
-        async with anyio.create_task_group() as group:
-            for done in calls:
-                starts = chance.random() * _STARTS
-                group.start_soon(_process, _Process(scenario, server, wire), starts, done)
-    return Record(scenario, calls, server.admitted, server.refused, 0 if shared is None else shared.questions)
+    fleet = [_Process(scenario, server, copy(wire)) for _ in range(scenario.processes)]
+    async with anyio.create_task_group() as group:
+        for process in fleet:
+            group.start_soon(process.live, chance.random() * _STARTS)
+        if scenario.dies is not None:
+            await clock.sleep(scenario.dies)
+            _kill(fleet[1::2])
+        await clock.sleep(scenario.ends - clock.monotonic())
+        _kill(fleet)
+    questions = () if shared is None else shared.questions
+    return Record(scenario, [process.done for process in fleet], server.admitted, server.refused, questions)
 
 
-@frozen
+def _kill(processes: Sequence[_Process]) -> None:
+    for process in processes:
+        process.die()
+
+
+@define(eq=False)
 class _Process:
-    """What a process is made of."""
+    """What a process is made of, and its calls."""
 
     scenario: Scenario
     server: Tallyfy
     wire: Wire | None
+    done: list[Done] = field(factory=list[Done], init=False)
+    _life: anyio.CancelScope = field(factory=anyio.CancelScope, init=False)
+
+    async def live(self, starts: float) -> None:
+        """Begin after so many seconds, and call until the end."""
+        await self.server.clock.sleep(starts)
+        operation = self.scenario.operation
+        payload = None if operation.safety is Safety.SAFE else dict[str, str]()
+        call = Call.plan(operation, {"org": _ORGANIZATION}, payload=payload)
+        with self._life:
+            async with self.pace() as pace, anyio.create_task_group() as group:
+                ask = partial(self.engine(pace).call, call)
+                for _ in range(self.scenario.callers):
+                    group.start_soon(work, ask, self.server.clock, self.done, self.scenario.rests)
+
+    def die(self) -> None:
+        """End at once, as when it is killed: Redis does not hear of it."""
+        if self.wire is not None:
+            self.wire.cut = True
+        self._life.cancel()
 
     @asynccontextmanager
     async def pace(self) -> AsyncGenerator[Pace]:
@@ -167,7 +211,9 @@ class _Process:
             yield Limiter(scenario.connections, clock, rate)
             return
         cap = RateLimit(per_minute=_NO_CAP, burst=PER_USER.burst) if rate is None else rate
-        async with RedisLimiter(self.wire, per_user=cap, slots=scenario.connections, clock=clock) as limiter:
+        async with RedisLimiter(
+            self.wire, per_user=cap, at_once=scenario.at_once, slots=scenario.connections, clock=clock
+        ) as limiter:
             yield limiter
 
     def engine(self, pace: Pace) -> Engine:
@@ -185,28 +231,22 @@ class _Process:
         )
 
 
-async def _process(process: _Process, starts: float, done: list[Done]) -> None:
-    await process.server.clock.sleep(starts)
-    call = Call.plan(LIST, {"org": _ORGANIZATION})
-    async with process.pace() as pace:
-        engine = process.engine(pace)
-        async with anyio.create_task_group() as group:
-            for _ in range(process.scenario.callers):
-                group.start_soon(_work, engine, call, done)
-
-
-async def _work(engine: Engine, call: Call, done: list[Done]) -> None:
-    """Call for ever."""
-    clock = engine.clock
+async def work(
+    ask: Callable[[], Awaitable[object]], clock: Clock, done: list[Done], rests: float, since: float = 0.0
+) -> None:
+    """Call for ever, and rest after failures; note when each call ended, in seconds since then."""
     while True:
         began = clock.monotonic()
         try:
-            await engine.call(call)
+            await ask()
         except TallyfyError:
-            done.append(Done(clock.monotonic(), clock.monotonic() - began, False))
-            await clock.sleep(_AFTER_FAILURE)
+            good = False
         else:
-            done.append(Done(clock.monotonic(), clock.monotonic() - began, True))
+            good = True
+        now = clock.monotonic()
+        done.append(Done(now - since, now - began, good))
+        if not good:
+            await clock.sleep(rests)
 
 
 @frozen(kw_only=True)
@@ -220,7 +260,7 @@ class Figures:
         median: seconds of a call that succeeded, with its waits; None where none did.
         slowest: the same, exceeded by one in a hundred.
         fairness: Jain's index of the processes' successes: 1 where all had as many, 1/n where one had all.
-        questions: that Redis answered, a second, over all the time.
+        questions: that Redis was asked, a second.
 
     """
 
@@ -237,9 +277,10 @@ def figures_of(record: Record) -> Figures:
     """Return the figures of a record."""
     scenario = record.scenario
     counted = [[call for call in calls if call.at >= scenario.warm] for calls in record.calls]
+    times = (record.admitted, record.refused, record.questions)
+    admitted, refused, questions = (sum(scenario.warm <= at < scenario.ends for at in each) for each in times)
     took = sorted(call.took for calls in counted for call in calls if call.good)
     bad = sum(not call.good for calls in counted for call in calls)
-    admitted, refused = (sum(at >= scenario.warm for at in times) for times in (record.admitted, record.refused))
     each = [sum(call.good for call in calls) for calls in counted]
     squares = sum(one * one for one in each)
     return Figures(
@@ -249,7 +290,7 @@ def figures_of(record: Record) -> Figures:
         median=quantile(took, 0.5),
         slowest=quantile(took, 0.99),
         fairness=sum(each) ** 2 / (len(each) * squares) if squares else 0.0,
-        questions=record.questions / (scenario.warm + scenario.seconds),
+        questions=questions / scenario.seconds,
     )
 
 

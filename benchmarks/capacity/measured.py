@@ -1,7 +1,8 @@
 """What the simulation takes from measurements: run ``python -m benchmarks capacity --measure`` and compare.
 
-What a question takes is processor time of the server's thread, parsing and all, the least of many batches; memory is
-what the server says of a key; the page is exported from a sandbox in another process into SQLite.
+What a question takes is processor time of the server's thread, parsing and all, the least of many batches; what Redis
+holds is what it says of a key; the page is exported from a sandbox in another process into SQLite; clients are opened
+in a process of their own, and what its resident size grows by is theirs.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import anyio
 from attrs import frozen
 
 from benchmarks.capacity import published
-from benchmarks.harness import line_of, peer, running
+from benchmarks.harness import in_fresh, line_of, memory, peer, running
 from benchmarks.redis_server import redis_server
-from tallyfy_async import TallyfyClient, export
+from tallyfy_async import ClientCredentials, TallyfyClient, export
 from tallyfy_async.auth.stores.redis import RedisStore
 from tallyfy_async.auth.stores.sealing import generate_key
 from tallyfy_async.auth.token import Token
@@ -32,6 +33,7 @@ from tallyfy_async.protocol.redaction import Secret
 _BATCHES, _CALLS = 20, 500
 _TASKS = 5_000
 _MEMBERS = 1_000
+_CLIENTS, _ORGANIZATIONS = 300, 10_000
 _BUCKET = f"{{tallyfy_async:pace}}:user:{'0' * 64}"
 _PREFIX = "tokens"
 _LETTERS = 1_000
@@ -50,7 +52,7 @@ class Measured:
 
 def measure() -> list[Measured]:
     """Measure everything."""
-    return [*_redis(), _page()]
+    return [*_redis(), _page(), *_clients()]
 
 
 def _redis() -> Iterator[Measured]:
@@ -118,3 +120,37 @@ async def _export(told: dict[str, str], file: str) -> float:
         began = time.process_time()
         await export.to_sqlite(org, file, kinds="tasks")
         return time.process_time() - began
+
+
+def _clients() -> Iterator[Measured]:
+    each, further = in_fresh(held)
+    yield Measured(name="a further client", figure=each, taken=published.CLIENT_BYTES, unit="bytes")
+    name = "a further organization of a client"
+    yield Measured(name=name, figure=further, taken=published.ORGANIZATION_BYTES, unit="bytes")
+
+
+def held() -> tuple[float, float]:
+    """Return the bytes that this process takes for a client, and for one of many organizations of a client."""
+    return anyio.run(_held)
+
+
+async def _held() -> tuple[float, float]:
+    await _open(1)  # loads everything
+    before = memory()
+    clients = await _open(_CLIENTS)
+    between = memory()
+    grants = {f"{number:032x}": _grant(number) for number in range(_ORGANIZATIONS)}
+    many = TallyfyClient("token", organizations=grants)
+    tenants = [many.organization(name) for name in grants]
+    after = memory()
+    for client in (*clients, many):
+        await client.aclose()
+    return (between - before) / len(clients), (after - between) / len(tenants)
+
+
+async def _open(number: int) -> list[TallyfyClient]:
+    return [await TallyfyClient(_grant(each)).__aenter__() for each in range(number)]
+
+
+def _grant(number: int) -> ClientCredentials:
+    return ClientCredentials(client_id=str(number), client_secret=40 * "s")

@@ -5,16 +5,43 @@ The scripts are the package's own and run in Lua 5.1, as in the server.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from operator import itemgetter
 from typing import Any
 
 from attrs import define, field
 
 from benchmarks.harness import RowError
 
-Value = dict[str, str] | dict[str, float]
-"""A hash, or a sorted set."""
+
+class Ranking(dict[str, float]):
+    """A sorted set: the scores by the names, and both in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._order: list[tuple[float, str]] = []
+
+    def put(self, name: str, score: float) -> bool:
+        """Set a score; return whether the name is new."""
+        new = not self.drop(name)
+        self[name] = score
+        insort(self._order, (score, name))
+        return new
+
+    def drop(self, name: str) -> bool:
+        """Forget a name; return whether it was there."""
+        score = self.pop(name, None)
+        if score is not None:
+            del self._order[bisect_left(self._order, (score, name))]
+        return score is not None
+
+    def between(self, low: str, high: str) -> list[tuple[float, str]]:
+        """Return what lies between two scores in order, without the lower one where it begins with a parenthesis."""
+        least, most = float(low.removeprefix("(")), float(high)
+        begin = (bisect_right if low.startswith("(") else bisect_left)(self._order, least, key=itemgetter(0))
+        return self._order[begin : bisect_right(self._order, most, key=itemgetter(0))]
 
 
 def _lua() -> Any:
@@ -35,7 +62,7 @@ class Memory:
     """
 
     time: Callable[[], float]
-    _keys: dict[str, Value] = field(factory=dict[str, Value], init=False)
+    _keys: dict[str, dict[str, str] | Ranking] = field(factory=dict[str, "dict[str, str] | Ranking"], init=False)
     _ends: dict[str, float] = field(factory=dict[str, float], init=False)
     _lua: Any = field(factory=_lua, init=False)
     _compiled: dict[str, Any] = field(factory=dict[str, Any], init=False)
@@ -70,9 +97,11 @@ class Memory:
             self._ends.pop(key, None)
         return self._keys.get(key, {})
 
-    def _made(self, key: str) -> Any:
-        self._at(key)
-        return self._keys.setdefault(key, {})
+    def _ranking(self, key: str) -> Ranking:
+        return self._at(key) or Ranking()
+
+    def _made(self, key: str, kind: type[dict[str, str] | Ranking] = dict) -> Any:
+        return self._at(key) or self._keys.setdefault(key, kind())
 
     def _time(self) -> list[str]:
         seconds, part = divmod(self.time(), 1)
@@ -92,13 +121,11 @@ class Memory:
     def _hdel(self, key: str, name: str) -> int:
         return int(self._at(key).pop(name, None) is not None)
 
-    _zrem = _hdel
+    def _zrem(self, key: str, name: str) -> int:
+        return int(self._ranking(key).drop(name))
 
     def _zadd(self, key: str, score: str, name: str) -> int:
-        held = self._made(key)
-        new = name not in held
-        held[name] = float(score)
-        return int(new)
+        return int(self._made(key, Ranking).put(name, float(score)))
 
     def _zscore(self, key: str, name: str) -> str | None:
         score = self._at(key).get(name)
@@ -108,13 +135,10 @@ class Memory:
         return len(self._at(key))
 
     def _zcount(self, key: str, low: str, high: str) -> int:
-        return len(self._zrangebyscore(key, low, high))
+        return len(self._ranking(key).between(low, high))
 
     def _zrangebyscore(self, key: str, low: str, high: str) -> list[str]:
-        least, most = float(low.removeprefix("(")), float(high)
-        beyond = low.startswith("(")
-        found = [(score, name) for name, score in self._at(key).items() if least <= score <= most]
-        return [name for score, name in sorted(found) if not (beyond and score == least)]
+        return [name for _, name in self._ranking(key).between(low, high)]
 
     def _pexpire(self, key: str, milliseconds: str) -> int:
         if not self._at(key):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 from benchmarks.capacity import published as p
-from benchmarks.capacity.ceilings import ORGANIZATIONS, SIZES, Ceiling, Plan, ceilings, first, latency, older
+from benchmarks.capacity.ceilings import ORGANIZATIONS, SIZES, TOKENS, Ceiling, Plan, ceilings, first, latency, older
 from benchmarks.capacity.closed import Check
-from benchmarks.capacity.experiments import Failover, crowd_row, failover_row
+from benchmarks.capacity.experiments import Gap, crowd_row, failover_row, gap_row
 from benchmarks.capacity.fleet import Figures, Scenario
 from benchmarks.capacity.measured import Measured
 from benchmarks.capacity.real import Pair
+from benchmarks.report import document
+from tallyfy_async.protocol.limits import COMMENT, HOURLY_CAPS
 
 PROCESSES = (1, 10, 100, 1_000)
 
@@ -39,7 +42,25 @@ def fleets(found: Iterable[tuple[Scenario, Figures]]) -> str:
     )
 
 
-def failovers(found: Iterable[Failover]) -> str:
+def hourly(rows: Iterable[str]) -> str:
+    """Return the table of invitations."""
+    return _table(
+        "| processes | invitations an hour | most in any hour | 429s an hour | kept back an hour |",
+        "|---:|---:|---:|---:|---:|",
+        rows,
+    )
+
+
+def deaths(found: Mapping[str, Gap]) -> str:
+    """Return the table of processes that die."""
+    return _table(
+        "| share | calls/s before | in the ten seconds after | then | 429s since |",
+        "|---|---:|---:|---:|---:|",
+        (gap_row(name, one) for name, one in found.items()),
+    )
+
+
+def failovers(found: Iterable[Gap]) -> str:
     """Return the table of failovers."""
     return _table(
         "| processes | calls/s before | while away | after | 429s since | most in a minute | recovered after |",
@@ -53,9 +74,13 @@ def numbers() -> str:
     own, older_limits = p.defaults(), f"{p.ORGANIZATION_PER_MINUTE} a minute, {_n(p.ORGANIZATION_PER_HOUR)} an hour"
     rows = [
         ("a user's limit", f"{p.USER_PER_MINUTE} in any minute", "published"),
+        ("the same for bursts", f"{p.BURST} in any {p.BURST_SECONDS:.0f} s", "published without a number; assumed"),
+        ("guests invited to an organization", f"{p.INVITES_PER_HOUR} in any hour", "published"),
+        ("comments in an organization", f"{HOURLY_CAPS[COMMENT]} in any hour", "published"),
         ("an organization's limits, an older document", older_limits, "published"),
         ("life of a token", f"{_n(p.ACCESS_LIFE)} s", "published"),
-        ("token requests of an address", f"{p.TOKENS_PER_MINUTE} a minute", "assumed: Laravel's default"),
+        ("requests of an address without a user", f"{p.TOKENS_PER_MINUTE} in any minute", "published"),
+        ("token requests of an address", f"{p.TOKENS_IF_NARROW} a minute", "assumed: Laravel's default"),
         ("to the server and back", f"{p.NETWORK * 1e3:.0f} ms", "assumed"),
         ("the server's work, the median", f"{p.WORK * 1e3:.0f} ms", "assumed"),
         ("both together, the mean", f"{latency() * 1e3:.0f} ms", "of these"),
@@ -63,8 +88,11 @@ def numbers() -> str:
         ("a decision in Redis", f"{p.REDIS_DECISION * 1e6:.0f} us", "measured, with a margin"),
         ("a page of 100 tasks, to SQLite", f"{p.PAGE_CPU * 1e3:.0f} ms of a core", "measured"),
         ("a small call, among twenty", f"{p.call_cpu() * 1e6:.0f} us of a core", "[measured](performance.md)"),
+        ("a further client, before its first call", f"{_n(p.CLIENT_BYTES)} bytes", "measured"),
+        ("a further organization of a client", f"{_n(p.ORGANIZATION_BYTES)} bytes", "measured"),
         ("connections of a process", f"{own.connections}", "default"),
         ("deadline of a call", f"{own.deadline:.0f} s", "default"),
+        ("lease of a process", f"{own.lease:.0f} s", "default"),
         ("pages that an export asks for ahead", f"{own.ahead} of each list", "default"),
     ]
     return _table("| number | value | source |", "|---|---|---|", map(_row, rows))
@@ -107,17 +135,33 @@ def plan() -> str:
     )
     found: Mapping[int, Mapping[str, float]] = {number: whole.hours(number) for number in PROCESSES}
     hours = _table(
-        "| processes | " + " | ".join(found[1]) + " | the slowest of them |",
-        "|---:|" + "---:|" * (len(found[1]) + 1),
+        "| processes | " + " | ".join(found[1]) + " | slowest, tokens at 60 | slowest, at 600 |",
+        "|---:|" + "---:|" * (len(found[1]) + 2),
         [
-            f"| {number:,} | "
-            + " | ".join(_time(value) for value in each.values())
-            + f" | {max(each, key=lambda name: each[name])} |"
+            _row([_n(number), *map(_time, each.values()), *(whole.slowest(number, tokens) for tokens in TOKENS)])
             for number, each in found.items()
         ],
     )
-    memory = f"Redis holds {whole.redis_bytes / 1e6:.0f} MB for them: {_n(p.TOKEN_BYTES)} bytes for a token and "
-    return f"{sizes}\n\n{hours}\n\n{memory}{p.BUCKET_BYTES} for a bucket, each with its key."
+    alone = f"Where one user reads all of them, it takes {_time(whole.by_one())} on any number of processes."
+    return f"{sizes}\n\n{hours}\n\n{alone}"
+
+
+def room() -> str:
+    """Return the table of what so many organizations take of memory and sockets."""
+    many, own = ORGANIZATIONS, p.defaults()
+    rows = [
+        ("one client for all, `organizations={…}`", many * p.ORGANIZATION_BYTES, f"{own.to_tallyfy} at most"),
+        ("a client for each", many * p.CLIENT_BYTES, f"one each at least, {own.to_tallyfy} at most"),
+        ("Redis, a token and a bucket for each", Plan().redis_bytes, f"{own.to_redis} at most from each process"),
+    ]
+    head = f"| {many:,} organizations | MB | connections |"
+    return _table(head, "|---|---:|---|", (_row([what, _n(taken / 1e6), sockets]) for what, taken, sockets in rows))
+
+
+def _measured_here() -> str:
+    """Tell machine, interpreter and day."""
+    found = document([], {})
+    return f"Measured on {found['machine']}, Python {found['python']}, on {datetime.now(UTC):%Y-%m-%d}."
 
 
 def formulas(found: Iterable[Check]) -> str:
@@ -131,20 +175,22 @@ def formulas(found: Iterable[Check]) -> str:
 
 def reality(found: Iterable[Pair]) -> str:
     """Return the table of the real thing."""
-    return _table(
+    table = _table(
         "| clients | share | calls/s, simulated | 429s | calls/s, real | 429s | apart |",
         "|---:|---|---:|---:|---:|---:|---:|",
         (pair.row for pair in found),
     )
+    return f"{table}\n\n{_measured_here()}"
 
 
 def measurements(found: Iterable[Measured]) -> str:
     """Return the table of measurements."""
-    return _table(
-        "| what | measured now | taken | unit |",
+    table = _table(
+        "| what | measured | taken | unit |",
         "|---|---:|---:|---|",
         (f"| {one.name} | {_figure(one.figure)} | {_figure(one.taken)} | {one.unit} |" for one in found),
     )
+    return f"{table}\n\n{_measured_here()}"
 
 
 def _figure(number: float) -> str:

@@ -14,17 +14,17 @@ from contextlib import ExitStack, asynccontextmanager
 import anyio
 from attrs import define, field, frozen
 
-from benchmarks.capacity.fleet import Done, Figures, Mode, Record, Scenario, figures_of, run
+from benchmarks.capacity.fleet import Done, Figures, Mode, Record, Scenario, figures_of, run, work
 from benchmarks.capacity.tallyfy import Limit, Line
 from benchmarks.harness import line_of, running
 from benchmarks.redis_server import redis_server
-from tallyfy_async import TallyfyClient, TallyfyError
+from tallyfy_async import TallyfyClient
 from tallyfy_async.fleet import RedisLimiter
 from tallyfy_async.telemetry import AttemptRecord, Hooks
+from tallyfy_async.transport.clock import SystemClock
 
 _LATENCY = 0.05
 _LIMIT = 240
-_AFTER_FAILURE = 1.0
 
 
 @frozen(kw_only=True)
@@ -97,18 +97,10 @@ async def _all(chosen: Sequence[Scenario], places: Sequence[Place]) -> list[Figu
 
 
 async def _client(scenario: Scenario, place: Place, counted: _Counted, done: list[Done]) -> None:
-    with anyio.move_on_after(counted.began + scenario.warm + scenario.seconds - time.monotonic()):
+    with anyio.move_on_after(counted.began + scenario.ends - time.monotonic()):
         async with _opened(scenario, place, counted) as client:
-            org = client.organization(place.organization)
-            while True:
-                began = time.monotonic()
-                try:
-                    await org.get()
-                except TallyfyError:
-                    done.append(Done(time.monotonic() - counted.began, time.monotonic() - began, False))
-                    await anyio.sleep(_AFTER_FAILURE)
-                else:
-                    done.append(Done(time.monotonic() - counted.began, time.monotonic() - began, True))
+            ask = client.organization(place.organization).get
+            await work(ask, SystemClock(), done, scenario.rests, counted.began)
 
 
 @asynccontextmanager

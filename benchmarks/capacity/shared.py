@@ -29,7 +29,7 @@ class Server:
         work: seconds that its thread is busy with a question.
         outages: when it is away, as beginnings and ends; it comes back without its memory.
         memory: what it knows.
-        questions: how many it answered.
+        questions: when it was asked what it answered.
         waited: seconds that they waited for the thread, in all.
 
     """
@@ -39,7 +39,7 @@ class Server:
     work: Callable[[], float] = lambda: REDIS_DECISION
     outages: tuple[tuple[float, float], ...] = ()
     memory: Memory = field(init=False, default=Factory(lambda self: Memory(self.clock.time), takes_self=True))
-    questions: int = field(default=0, init=False)
+    questions: list[float] = field(factory=list[float], init=False)
     waited: float = field(default=0.0, init=False)
     _busy: float = field(default=0.0, init=False)
     _lives: int = field(default=0, init=False)
@@ -61,7 +61,7 @@ class Server:
         self._live(sum(end <= now for _, end in self.outages))
         begins = max(now, self._busy)
         self._busy = begins + self.work()
-        self.questions += 1
+        self.questions.append(now)
         self.waited += begins - now
         return self._busy - now
 
@@ -73,15 +73,24 @@ class Server:
 
 
 class Wire(redis.asyncio.Redis):
-    """A client of the simulated server, as the package takes one; it opens no connection."""
+    """A process's client of the simulated server, as the package takes one; it opens no connection.
+
+    Attributes:
+        cut: whether nothing gets through any more.
+
+    """
 
     def __init__(self, server: Server) -> None:
         super().__init__()
         self._server = server
+        self.cut = False
 
     def register_script(self, script: Any) -> Any:
         """Return what runs a script."""
         return partial(self._run, script)
 
     async def _run(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> list[int] | int:
+        if self.cut:
+            msg = "cut"
+            raise RedisConnectionError(msg)
         return await self._server.ask(script, keys, args)

@@ -1,11 +1,12 @@
-"""A simulated Tallyfy: it counts the calls of each user in rolling windows, and refuses with 429 and ``Retry-After``.
+"""A simulated Tallyfy: it counts calls in rolling windows, and refuses with 429 and ``Retry-After``.
 
-A refused request does not count, as in Laravel's throttle. The replies tell how many remain, as the published headers
-have it. There is nothing else that it could run out of.
+That the windows roll is published. That a refused request does not count is not; Laravel's throttle has it so. The
+replies tell how many remain, as the published headers have it. There is nothing else that it could run out of.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -21,10 +22,19 @@ from tallyfy_async.transport.exchange import Incoming, Progress, Request, Transp
 
 @frozen
 class Limit:
-    """So many calls of one user in any so many seconds."""
+    """So many calls in any so many seconds: of one user, or of one organization where it caps an action."""
 
     most: int = USER_PER_MINUTE
     seconds: float = WINDOW
+    action: str | None = None
+
+    @property
+    def refusal(self) -> bytes:
+        """The body of a 429 (contract: identity notes, "Rate limits")."""
+        if self.action is None:
+            return b'{"message": "Too Many Attempts."}'
+        reached = f"You've reached the hourly limit for {self.action} ({self.most} per hour per organization)."
+        return json.dumps({"message": f"{reached} Please try again later.", "code": "RATE_LIMIT_EXCEEDED"}).encode()
 
 
 @frozen(kw_only=True)
@@ -46,7 +56,7 @@ class Tallyfy(Transport):
 
     Attributes:
         clock: what it counts by.
-        limits: what each user is allowed, all of it at once.
+        limits: what is allowed, all of it at once.
         line: how long things take.
         admitted: when requests were let in.
         refused: when requests were refused.
@@ -65,37 +75,38 @@ class Tallyfy(Transport):
         self._recent = defaultdict(lambda: [deque() for _ in self.limits])
 
     async def exchange(self, request: Request, progress: Progress | None = None) -> Reply:
-        """Answer a request of the user that its URL names."""
+        """Answer a request. Who has the same URL is the same user, in the same organization."""
         del progress
         began = self.clock.monotonic()
         await self.clock.sleep(self.line.network / 2)
-        wait, remain = self._count(request.url)
-        if wait > 0:
+        full, wait = self._full(request.url)
+        if full is not None:
+            self.refused.append(self.clock.monotonic())
             await self.clock.sleep(self.line.network / 2)
             headers = [("retry-after", str(max(1, math.ceil(wait)))), ("x-ratelimit-remaining", "0")]
-            return Reply(status=429, headers=Headers(headers), content=b'{"message": "Too Many Attempts."}')
+            return Reply(status=429, headers=Headers(headers), content=full.refusal)
+        headers = self._count(request.url)
         await self.clock.sleep(self.line.takes(self.chance) + self.line.network / 2)
-        headers = [] if remain is None else [("x-ratelimit-remaining", str(remain))]
         elapsed = self.clock.monotonic() - began
         return Reply(status=200, headers=Headers(headers), content=b"{}", elapsed=elapsed)
 
-    def _count(self, user: str) -> tuple[float, int | None]:
-        """Return the seconds until a request is let in, 0 where it is and counts, and how many remain then."""
-        now, wait, remain = self.clock.monotonic(), 0.0, None
-        for limit, recent in zip(self.limits, self._recent[user], strict=True):
+    def _full(self, who: str) -> tuple[Limit | None, float]:
+        """Return the limit that has no room for the longest, if any, and the seconds until it has."""
+        now, full, wait = self.clock.monotonic(), None, 0.0
+        for limit, recent in zip(self.limits, self._recent[who], strict=True):
             while recent and recent[0] + limit.seconds <= now:
                 recent.popleft()
-            if len(recent) >= limit.most:
-                wait = max(wait, recent[0] + limit.seconds - now)
-            left = limit.most - len(recent) - 1
-            remain = left if remain is None else min(remain, left)
-        if wait > 0:
-            self.refused.append(now)
-            return wait, None
-        self.admitted.append(now)
-        for recent in self._recent[user]:
-            recent.append(now)
-        return 0.0, remain
+            if len(recent) >= limit.most and (rest := recent[0] + limit.seconds - now) > wait:
+                full, wait = limit, rest
+        return full, wait
+
+    def _count(self, who: str) -> list[tuple[str, str]]:
+        """Count a request; return the headers that tell how many remain."""
+        self.admitted.append(self.clock.monotonic())
+        for recent in self._recent[who]:
+            recent.append(self.clock.monotonic())
+        left = [limit.most - len(recent) for limit, recent in zip(self.limits, self._recent[who], strict=True)]
+        return [("x-ratelimit-remaining", str(min(left)))] if left else []
 
     async def open(self, request: Request) -> tuple[Reply, Incoming | None]:
         """Answer, with nothing left to read."""
