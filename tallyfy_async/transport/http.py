@@ -28,7 +28,7 @@ from tallyfy_async.transport.foreign import FOREIGN, quiet, translate
 from tallyfy_async.transport.hold import keep_hold
 from tallyfy_async.transport.incoming import HTTPIncoming, note_reply
 from tallyfy_async.transport.pool import KEEPALIVE_EXPIRY, ConnectionPool, shared_ssl_context
-from tallyfy_async.transport.shelter import run_in_child
+from tallyfy_async.transport.shelter import SelfCancelledError, run_in_child
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Methods that announce also a body that is empty (RFC 9110, section 8.6)."""
@@ -160,7 +160,10 @@ class HTTPTransport:
         """
         self._check_origin(request)
         with self.clock.timeout(request.timeouts.attempt) as scope:
-            return await run_in_child(partial(self._send, request, progress))
+            try:
+                return await run_in_child(partial(self._send, request, progress))
+            except SelfCancelledError as error:
+                self._told(error, progress)
         if scope.cancelled_caught:
             raise _timed_out(request, progress)
         raise AssertionError  # pragma: no cover - a scope swallows nothing but its own cancellation
@@ -176,10 +179,12 @@ class HTTPTransport:
             opened: list[HTTPIncoming] = []
             try:
                 reply = await run_in_child(partial(self._open, request, opened))
-            except BaseException:
+            except BaseException as error:
                 # A native cancellation may strike when the child has done its work: what it opened would be lost.
                 for incoming in opened:
                     await incoming.aclose()
+                if isinstance(error, SelfCancelledError):
+                    self._told(error, None)
                 raise
             return reply, opened[0] if opened else None
         if scope.cancelled_caught:

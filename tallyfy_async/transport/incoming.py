@@ -19,7 +19,7 @@ from tallyfy_async.transport.body import PieceBody
 from tallyfy_async.transport.clock import Clock
 from tallyfy_async.transport.exchange import Request
 from tallyfy_async.transport.foreign import FOREIGN, quiet, translate
-from tallyfy_async.transport.shelter import run_in_child
+from tallyfy_async.transport.shelter import SelfCancelledError, run_in_child
 
 
 class _HasClock(Protocol):
@@ -83,7 +83,10 @@ class HTTPIncoming:
         self._in_order = False  # until this step is done: what a cut step would have brought is lost
         seconds = self._request.timeouts.attempt
         with self._transport.clock.timeout(seconds):
-            piece = await run_in_child(self._step)
+            try:
+                piece = await run_in_child(self._step)
+            except SelfCancelledError as error:
+                raise translate(error, None) from quiet(error)
             self._in_order, self._ended = True, not piece
             return piece
         msg = f"nothing more of the reply within {seconds:g} s"

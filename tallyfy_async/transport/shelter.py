@@ -4,6 +4,9 @@ A native ``task.cancel()`` of an asyncio task cuts whatever it awaits, shielded 
 is cancelled by its scope only, and httpcore and our own shields understand scopes: so whatever must be ended cleanly,
 an HTTP exchange or a token refresh, runs in a child. Outcomes come back as values, so that no exception is ever wrapped
 in a group.
+
+A coroutine on asyncio can also end in CancelledError although nobody cancelled its task: where it awaited a future that
+was. A task group takes that for its own and says nothing; here it is an error.
 """
 
 from __future__ import annotations
@@ -11,11 +14,11 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.lowlevel import EventLoopToken, current_token
+from anyio.lowlevel import EventLoopToken, checkpoint_if_cancelled, current_token
 from attrs import define, field
 
 from tallyfy_async.errors import ClientClosedError, ClientLoopError
@@ -23,10 +26,16 @@ from tallyfy_async.errors import ClientClosedError, ClientLoopError
 T = TypeVar("T")
 
 
+class SelfCancelledError(RuntimeError):
+    """The work was cancelled, but by none of the scopes around it."""
+
+
 @define(eq=False)
 class _Result(Generic[T]):
     value: T | None = None
     error: BaseException | None = None
+    ended: bool = False
+    """Whether the work came to an end of its own, with value or error."""
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> None:
         try:
@@ -35,6 +44,9 @@ class _Result(Generic[T]):
             raise
         except BaseException as error:  # noqa: BLE001 - handed to the parent, which raises it bare
             self.error = error
+        if _holds_cancellation(self.error):
+            await checkpoint_if_cancelled()
+        self.ended = True
 
     async def run_shielded(self, work: Callable[[], Awaitable[T]]) -> None:
         with anyio.CancelScope(shield=True):
@@ -50,15 +62,27 @@ class _Result(Generic[T]):
             del error  # or the traceback and this frame would keep each other alive
 
 
+def _holds_cancellation(error: BaseException | None) -> bool:
+    """Whether a cancellation comes in a group, as out of a nursery of trio's own."""
+    if not isinstance(error, BaseExceptionGroup):
+        return False
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return group.subgroup(anyio.get_cancelled_exc_class()) is not None
+
+
 async def run_in_child(work: Callable[[], Awaitable[T]], *, shield: bool = False) -> T:
     """Run ``work`` in a child task and return what it returns, or raise what it raises, bare.
 
     Cancelling the caller cancels the child through its scope and waits for it. With ``shield`` the child runs to its
-    end first, so ``work`` must bound its own time.
+    end first, so ``work`` must bound its own time. Raises SelfCancelledError where the work ends cancelled by nobody.
     """
     result: _Result[T] = _Result()
     async with anyio.create_task_group() as group:
         group.start_soon(result.run_shielded if shield else result.run, work)
+    if not result.ended:
+        await checkpoint_if_cancelled()
+        msg = "the work was cancelled by something that it awaited"
+        raise SelfCancelledError(msg)
     return result.take()
 
 

@@ -137,7 +137,7 @@ class Running:
             event = await queue.take()
             try:
                 await self._dispatcher.work_off(event)
-            except anyio.get_cancelled_exc_class():
+            except BaseException:  # a cancellation, be it in a group, as nurseries of trio's own raise it
                 self._left.append(event)
                 raise
             finally:

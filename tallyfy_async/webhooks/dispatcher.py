@@ -16,10 +16,10 @@ from attrs import define, frozen
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.telemetry import logger
 from tallyfy_async.transport.clock import Clock, SystemClock
+from tallyfy_async.transport.shelter import SelfCancelledError, run_in_child
 from tallyfy_async.webhooks.consumer import Queue, Running
 from tallyfy_async.webhooks.dedupe import DedupeStore, MemoryDedupe, Verdict
 from tallyfy_async.webhooks.events import AnyEvent
-from tallyfy_async.webhooks.isolation import SelfCancelledError, run_alone
 from tallyfy_async.webhooks.letters import DeadLetter, DeadLetters, OnDeadLetter, Reason, told_of
 from tallyfy_async.webhooks.outcomes import Handled, Result, Statistics
 from tallyfy_async.webhooks.refusals import Refusal, refusal
@@ -67,7 +67,7 @@ class Dispatcher:
     Each handler hears of each event once, however often it is delivered, and whatever the other handlers do. A handler
     that raises, or takes longer than its deadline, leaves a dead letter; its event may then come again, by
     :meth:`retry`, a repetition or :func:`catch_up`. What a handler did is remembered after it ended: a crash of the
-    process in between lets the event come a second time.
+    process in between lets the event come a second time. A handler that swallows its cancellation is waited for.
 
     Args:
         store: remembers which events were handled; by default in memory, so until the end of the process.
@@ -156,11 +156,11 @@ class Dispatcher:
 
     async def handle(self, event: AnyEvent) -> tuple[Handled, ...]:
         """Have an event handled now, past the queue; return how each handler that wants it fared."""
-        return await run_alone(partial(self._handle, event, None))
+        return await run_in_child(partial(self._handle, event, None))
 
     async def retry(self, letter: DeadLetter) -> tuple[Handled, ...]:
         """Give a dead letter another try, with the handler that it is of."""
-        return await run_alone(partial(self._handle, letter.event, letter.handler))
+        return await run_in_child(partial(self._handle, letter.event, letter.handler))
 
     def opened(self, queue: Queue | None) -> None:
         """Take a queue into use, or none: called by ``running()``."""
@@ -193,7 +193,7 @@ class Dispatcher:
         self.dead_letters.add(letter)
         if tell and self._on_dead_letter is not None:
             told = partial(_told, self._on_dead_letter, letter)
-            await self._quietly("on_dead_letter", partial(run_alone, told))
+            await self._quietly("on_dead_letter", partial(run_in_child, told))
 
     async def _handle(self, event: AnyEvent, name: str | None) -> tuple[Handled, ...]:
         routes = self.on.matching(event, name)
@@ -263,7 +263,7 @@ class Dispatcher:
         error: Exception | None = None
         try:
             with self._clock.timeout(call.route.deadline) as scope:
-                await run_alone(call.run)
+                await run_in_child(call.run)
                 scope.shield = True  # what a handler did is remembered although a cancellation comes just now
                 await self._store.done(call.key, call.owner, order=call.order)
                 call.remembered = True

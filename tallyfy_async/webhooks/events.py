@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, ClassVar, Final, Generic, NoReturn, TypeVar, cast
 
 from attrs import evolve, field, frozen
@@ -20,7 +19,6 @@ from tallyfy_async.webhooks.refusals import Refusal, refusal
 P = TypeVar("P", TaskPayload, ProcessPayload, OrganizationPayload)
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9@._+-]{1,128}")
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _MOST_UNREAD: Final = 20
 _DEEPEST: Final = 100
 
@@ -43,7 +41,7 @@ class Event(Generic[P]):
     payload: P
     organization: str
     polled: bool = False
-    unread: Mapping[str, Any] = field(default=_NOTHING, hash=False, repr=lambda unread: repr(sorted(unread)))
+    unread: Mapping[str, Any] = field(factory=dict[str, Any], hash=False, repr=lambda unread: repr(sorted(unread)))
 
     @property
     def extra(self) -> Mapping[str, Any]:
@@ -256,7 +254,7 @@ def _read(payload: dict[str, Any], kind: type[P], needed: set[str]) -> tuple[P, 
     problem = ""
     while len(unread) < _MOST_UNREAD:
         try:
-            return structure(payload, kind), unread or _NOTHING
+            return structure(payload, kind), unread
         except DecodeError as error:
             problem, path = str(error), _member(error.path, payload)
         if path in needed or not path:

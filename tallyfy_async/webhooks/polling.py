@@ -66,7 +66,8 @@ async def catch_up(
         dispatcher: takes the events; it need not be running.
         since: an aware datetime, such as ``since`` of the last call's result.
         checklist_ids: only runs of these templates, with their tasks: those that have a webhook. None: all.
-        overlap: look so much further back, because what was just written may not be listed yet.
+        overlap: look so much further back, because what was just written may not be listed yet, and because ``since``
+            is of this machine's clock: let it be more than that may be ahead of the server's.
         clock: time.
 
     Raises ConfigurationError for a ``since`` that is no aware datetime and an ``overlap`` below 0, and what the lists

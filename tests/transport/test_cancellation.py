@@ -12,11 +12,11 @@ import httpx
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tallyfy_async import EndpointNotFoundError, PasswordGrant, RefreshToken, TallyfyClient
+from tallyfy_async import EndpointNotFoundError, RefreshToken, TallyfyClient
 from tallyfy_async.sandbox import Sandbox
 from tallyfy_async.transport.exchange import Progress
 from tallyfy_async.transport.http import asgi_transport
-from tests.helpers import pool_of, small_sandbox
+from tests.helpers import pool_of, small_sandbox, user_grant
 
 Work = Callable[[TallyfyClient], Awaitable[object]]
 _TRACE = Progress.trace
@@ -29,11 +29,7 @@ def server() -> Iterator[Sandbox]:
 
 
 def client_of(sandbox: Sandbox, **settings: Any) -> TallyfyClient:
-    known = sandbox.credentials
-    grant = PasswordGrant(
-        client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
-    )
-    return TallyfyClient(grant, base_url=sandbox.url, **settings)
+    return TallyfyClient(user_grant(sandbox), base_url=sandbox.url, **settings)
 
 
 def leisurely(sandbox: Sandbox) -> httpx.AsyncBaseTransport:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import anyio
 import httpx
@@ -224,6 +225,42 @@ async def test_whatever_a_transport_raises_becomes_an_error_of_ours(error: type[
     async with TallyfyClient("abc", transport=httpx.MockTransport(answer), retry=0) as client:
         with pytest.raises(TransportError, match=error.__name__):
             await client.request("GET", "/me")
+
+
+class Cancelled(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
+    """Awaits, for the head or for the body of a reply, what somebody else has cancelled."""
+
+    def __init__(self, *, has_head: bool) -> None:
+        self._has_head = has_head
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if told := request.extensions.get("trace"):
+            await told("http11.send_request_headers.started", {})
+        return httpx.Response(200, stream=self) if self._has_head else await self._gone()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"{"
+        await self._gone()
+
+    async def _gone(self) -> httpx.Response:
+        gone = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        return await gone
+
+
+@pytest.mark.parametrize("has_head", [False, True])
+def test_a_transport_that_is_cancelled_by_nobody_has_lost_the_reply(has_head: bool) -> None:
+    async def main() -> None:
+        async with TallyfyClient("abc", transport=Cancelled(has_head=has_head), retry=0) as client:
+            with pytest.raises(TransportError, match="SelfCancelledError"):
+                await client.request("GET", "/me")
+            with pytest.raises(IndeterminateError):
+                await write(client)
+            with pytest.raises(TransportError, match="SelfCancelledError"):
+                async with client.organization("f" * 32).files.download("a") as file:
+                    await file.read()
+
+    asyncio.run(main())
 
 
 async def test_a_reply_above_the_limit_is_refused_and_the_connection_given_up(server: Sandbox) -> None:

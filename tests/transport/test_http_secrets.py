@@ -11,9 +11,9 @@ from functools import partial
 import anyio
 import pytest
 
-from tallyfy_async import PasswordGrant, TallyfyClient
+from tallyfy_async import TallyfyClient
 from tallyfy_async.sandbox import Fault, Proxy, Rule, Sandbox
-from tests.helpers import small_sandbox, until
+from tests.helpers import small_sandbox, until, user_grant
 from tests.transport.test_http_outcomes import closed_port
 
 pytestmark = pytest.mark.anyio
@@ -50,11 +50,7 @@ def proxy(server: Sandbox) -> Iterator[Proxy]:
 
 
 def client_of(server: Sandbox, url: str) -> TallyfyClient:
-    known = server.credentials
-    grant = PasswordGrant(
-        client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
-    )
-    return TallyfyClient(grant, base_url=url, retry=0, timeout=60)
+    return TallyfyClient(user_grant(server), base_url=url, retry=0, timeout=60)
 
 
 async def failure_of(work: Callable[[], Awaitable[object]]) -> BaseException:

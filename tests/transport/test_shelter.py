@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
+import trio
 from anyio.lowlevel import checkpoint
 
-from tallyfy_async.transport.shelter import Children, run_in_child
+from tallyfy_async.transport.shelter import Children, SelfCancelledError, run_in_child
 
 pytestmark = pytest.mark.anyio
 
@@ -185,6 +186,56 @@ def test_wait_for(shield: bool) -> None:
         assert work.ended == ("whole" if shield else "cut")
 
     on_asyncio(main)
+
+
+@pytest.mark.parametrize("shield", [False, True])
+def test_work_that_awaits_what_was_cancelled_has_no_value(shield: bool) -> None:
+    async def main() -> None:
+        gone = asyncio.get_running_loop().create_future()
+        gone.cancel()
+
+        async def work() -> str:
+            return await gone
+
+        with pytest.raises(SelfCancelledError):
+            await run_in_child(work, shield=shield)
+        task = asyncio.create_task(run_in_child(work, shield=shield))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    on_asyncio(main)
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_a_cancellation_that_comes_in_a_group_is_one(error: type[Exception] | None) -> None:
+    """Nurseries of trio's own raise it so, beside what their tasks raise when they are cancelled."""
+    seen: list[type[BaseException]] = []
+
+    async def child() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            if error is not None:
+                raise error
+
+    async def work() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(child)
+            await trio.sleep_forever()
+
+    async def main() -> None:
+        with trio.move_on_after(0) as scope:
+            try:
+                await run_in_child(work)
+            except BaseException as caught:
+                seen.append(type(caught))
+                raise
+        assert scope.cancelled_caught
+
+    trio.run(main)
+    assert seen == [trio.Cancelled]
 
 
 def test_a_native_cancellation_beats_the_error_of_the_work() -> None:

@@ -21,10 +21,10 @@ import pytest
 import trustme
 from attrs import define, evolve
 
-from tallyfy_async import NotFoundError, PasswordGrant, TallyfyClient, aiohttp_transport
+from tallyfy_async import NotFoundError, TallyfyClient, aiohttp_transport
 from tallyfy_async.sandbox import Sandbox
 from tallyfy_async.transport.pool import ConnectionPool
-from tests.helpers import http_of, small_sandbox
+from tests.helpers import http_of, small_sandbox, user_grant
 from tests.transport.forward_proxy import forward_proxy
 from tests.transport.wire import tls_server
 
@@ -98,13 +98,11 @@ def carried_by(road: str, place: Place) -> dict[str, Any]:
 
 @asynccontextmanager
 async def client_of(place: Place, road: str) -> AsyncIterator[TallyfyClient]:
-    known = place.sandbox.credentials
-    grant = PasswordGrant(
-        client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
-    )
     before = descriptors()
     settings = carried_by(road, place)
-    async with TallyfyClient(grant, base_url=place.url, max_connections=CONNECTIONS, **settings) as client:
+    async with TallyfyClient(
+        user_grant(place.sandbox), base_url=place.url, max_connections=CONNECTIONS, **settings
+    ) as client:
         yield client
     if "http_client" in settings:
         await settings["http_client"].aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +51,13 @@ def test_kinds_are_told_apart_by_shape_and_nothing_is_lost(name: str) -> None:
     assert same({**before, "added_in_2027": [1]}, event.to_dict()), event.to_dict()
     assert parse(event.to_dict()).payload == event.payload
     assert json.dumps(unstructure(event.payload))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", BODIES)
+def test_events_can_be_copied_and_sent_to_another_process(name: str) -> None:
+    event = parse(BODIES[name][0])
+    assert pickle.loads(pickle.dumps(event)) == copy.deepcopy(event) == event
 
 
 def test_members_of_a_task() -> None:
