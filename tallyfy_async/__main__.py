@@ -66,9 +66,16 @@ def _run(words: list[str]) -> int:
         whole: Callable[[Sequence[str]], int] = import_module("tallyfy_async.cli.app").main
         return whole(words)
     if words and words[0] in APP:
-        sys.stderr.write(f'{words[0]} needs an extra: pip install "tallyfy-async[cli]" ({absent} is missing)\n')
-        return 2
+        return _lacks_extra(f'{words[0]} needs an extra: pip install "tallyfy-async[cli]" ({absent} is missing)', words)
     parser().parse_args(words)  # help, version, or the error: it does not come back
+    return 2
+
+
+def _lacks_extra(told: str, words: list[str]) -> int:
+    from tallyfy_async.cli.output import complain  # noqa: PLC0415 - lazy: most commands load it themselves
+    from tallyfy_async.engine.report import Problem  # noqa: PLC0415 - as above
+
+    complain(told, Problem(kind="ConfigurationError", message=told), 2, as_json="--json" in words)
     return 2
 
 

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import anyio
 import httpx
 
-from tallyfy_async import TallyfyClient
+from tallyfy_async import PasswordGrant, TallyfyClient
 from tallyfy_async.config import ClientSettings
 from tallyfy_async.sandbox import Sandbox, Settings
 from tallyfy_async.transport.http import HTTPTransport, asgi_transport
@@ -20,6 +20,14 @@ def small_sandbox(**settings: Any) -> Sandbox:
     """Return a sandbox with 30 runs and 250 tasks that records what it receives."""
     sizes: dict[str, Any] = {"templates": 3, "runs": 30, "tasks": 250, "users": 5, "record": True}
     return Sandbox(Settings(**{**sizes, **settings}))
+
+
+def user_grant(sandbox: Sandbox) -> PasswordGrant:
+    """Return the password grant of the user of a sandbox."""
+    known = sandbox.credentials
+    return PasswordGrant(
+        client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
+    )
 
 
 def connect(sandbox: Sandbox, **settings: Unpack[ClientSettings]) -> TallyfyClient:

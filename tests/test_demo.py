@@ -143,6 +143,60 @@ def test_a_second_process_that_does_not_start_is_told(
     assert "the sandbox did not start: its process ended with status 2" in capfd.readouterr().err
 
 
+def test_json_is_the_only_thing_on_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    assert command.main([*QUICK, "--json"]) == 0
+    out, err = capfd.readouterr()
+    told = json.loads(out)
+    assert err == ""
+    assert (told["problems"], told["missing"], told["doubled"], told["launched"]) == ([], 0, 0, 1)
+    assert told["items"] == told["runs"] + told["tasks"]
+    assert told["truth"]["token_requests"] == told["truth"]["token_lives"] > 0
+
+
+@pytest.mark.once
+def test_a_full_disk_and_a_reader_that_has_left() -> None:
+    line = [sys.executable, "-m", "tallyfy_async", "demo", *QUICK, "--faults", "none"]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    (said,) = done.stderr.splitlines()
+    assert b"No space left on device" in said
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as left:
+        assert left.stdout is not None
+        assert left.stderr is not None
+        left.stdout.close()
+        assert left.stderr.read() == b""
+    assert left.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "status"),
+    [
+        (["--bogus"], "UsageError", 2),
+        (["--token", "x"], "UsageError", 2),
+        (["--url", "http://tallyfy.example/api", "--token", "x", "--organization", "o"], "ConfigurationError", 2),
+    ],
+)
+def test_errors_as_json(words: list[str], kind: str, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        sys.exit(command.main([*words, "--json"]))
+    out, err = capsys.readouterr()
+    error = json.loads(err)["error"]
+    assert (end.value.code, out, error["kind"], error["exit_status"]) == (status, "", kind, status)
+
+
+def test_an_error_of_the_server_as_json(capfd: pytest.CaptureFixture[str]) -> None:
+    sandbox = small()
+    sandbox.faults.add(Fault(operation="list_tasks", status=403, body={"message": "No."}, times=None))
+    login = sandbox.credentials
+    with sandbox.serve():
+        words = ["--url", sandbox.url, "--token", login.personal_token, "--organization", login.organization]
+        assert command.main([*words, "--json"]) == 1
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert json.loads(said.err)["error"]["kind"] == "PermissionDeniedError"
+
+
 # The command, against another server.
 
 

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from tallyfy_async.cli.screen import Columns
-from tallyfy_async.cli.session import Session
-from tallyfy_async.models.filters import ChecklistFilters
+from tallyfy_async.cli.session import Session, given
 
 _COLUMNS: Columns = (
     ("id", "id"),
@@ -30,14 +29,5 @@ async def list_checklists(
     limit: Limit = None,
 ) -> None:
     """List the templates."""
-    filters: ChecklistFilters = {}
-    if query is not None:
-        filters["q"] = query
-    if kind is not None:
-        filters["type"] = kind
-    if archived:
-        filters["archived"] = "only"
-    async with session.connect() as tallyfy:
-        org = await session.organization(tallyfy)
-        found = await org.checklists.list(**filters).collect(limit)
-    session.screen.items(found, _COLUMNS)
+    filters = given(q=query, type=kind, archived="only" if archived else None)
+    await session.show_list(lambda org: org.checklists.list(**filters), _COLUMNS, limit)

@@ -36,7 +36,7 @@ OWN = {
     "sandbox": Command("tallyfy_async.sandbox.__main__", "serve a local Tallyfy", _SERVER),
     "login": Command("tallyfy_async.cli.login", "log in with a browser and keep the token"),
     "operations": Command("tallyfy_async.cli.operations", "list the API operations that the package performs"),
-    "endpoints": Command("tallyfy_async.scan.command", "find old endpoints and client mistakes in source trees"),
+    "endpoints": Command("tallyfy_async.cli.endpoints", "find old endpoints and client mistakes in source trees"),
 }
 """Commands that parse their own words, because they work without the extra ``cli``."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 from tallyfy_async.cli.exits import ExitCode
 from tallyfy_async.cli.output import complain
@@ -17,11 +17,11 @@ class Line(argparse.ArgumentParser):
 
     _as_json = False
 
-    def parsed(self, arguments: Sequence[str] | None) -> argparse.Namespace:
-        """Parse a command line, that of the process if none is given; what is wrong ends it with status 2."""
-        words = sys.argv[1:] if arguments is None else arguments
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Parse what is known of a command line, that of the process if none is given; also those of subcommands."""
+        words = list(sys.argv[1:] if args is None else args)
         self._as_json = "--json" in words
-        return self.parse_args(words)
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Tell what is wrong on standard error, and end."""

@@ -164,7 +164,7 @@ class Plan:
 
 def main(arguments: Sequence[str] | None = None, *, browse: Browse = webbrowser.open) -> int:
     """Log in; return the exit status. ``browse`` opens an address in the user's browser."""
-    options = parser().parsed(arguments)
+    options = parser().parse_args(arguments)
     fail = partial(complain, as_json=options.json)
     try:
         return _run(_plan(options, browse), as_json=options.json)

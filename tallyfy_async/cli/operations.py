@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     form = line.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as a JSON array of objects")
     form.add_argument("--markdown", action="store_true", help="as a page of tables, with what each call does")
-    chosen = line.parsed(arguments)
+    chosen = line.parse_args(arguments)
     if chosen.json:
         text = json.dumps([_row(one) for one in operations()], indent=2)
     elif chosen.markdown:

@@ -57,8 +57,13 @@ def told_of_system(error: OSError) -> str:
 
 def say(text: str) -> None:
     """Write a message to standard error, line by line, without what a terminal would take for commands."""
+    err("".join(f"{plain(line)}\n" for line in text.splitlines()))
+
+
+def err(text: str) -> None:
+    """Write to standard error, as far as that takes anything."""
     with contextlib.suppress(OSError):  # there is nobody left to tell
-        _write(sys.stderr, "".join(f"{plain(line)}\n" for line in text.splitlines()))
+        _write(sys.stderr, text)
 
 
 def complain(message: str, problem: BaseException | Problem, status: int, *, as_json: bool) -> None:

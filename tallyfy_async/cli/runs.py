@@ -12,10 +12,9 @@ from tallyfy_async.cli.checklists import Limit
 from tallyfy_async.cli.exits import ExitCode
 from tallyfy_async.cli.launches import CSVLaunch, Wanted
 from tallyfy_async.cli.screen import Columns
-from tallyfy_async.cli.session import Session
+from tallyfy_async.cli.session import Session, given
 from tallyfy_async.engine.bulk import CONCURRENCY
 from tallyfy_async.errors import ConfigurationError
-from tallyfy_async.models.filters import RunFilters
 
 _COLUMNS: Columns = (
     ("id", "id"),
@@ -40,19 +39,8 @@ async def list_runs(
     limit: Limit = None,
 ) -> None:
     """List the runs."""
-    filters: RunFilters = {}
-    if query is not None:
-        filters["q"] = query
-    if status is not None:
-        filters["status"] = status
-    if checklist is not None:
-        filters["checklist_id"] = checklist
-    if archived:
-        filters["archived"] = "only"
-    async with session.connect() as tallyfy:
-        org = await session.organization(tallyfy)
-        found = await org.runs.list(**filters).collect(limit)
-    session.screen.items(found, _COLUMNS)
+    filters = given(q=query, status=status, checklist_id=checklist, archived="only" if archived else None)
+    await session.show_list(lambda org: org.runs.list(**filters), _COLUMNS, limit)
 
 
 async def archive(session: Session, run_ids: Annotated[list[str], typer.Argument(metavar="RUN_ID...")]) -> None:

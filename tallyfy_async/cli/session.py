@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from attrs import field, frozen
 from tallyfy_async.auth.profile import has_profile, load_profile, login_directory, login_settings
 from tallyfy_async.cli.exits import NotLoggedInError
 from tallyfy_async.cli.output import plain
-from tallyfy_async.cli.screen import Screen
+from tallyfy_async.cli.screen import Columns, Screen
 from tallyfy_async.client import TallyfyClient
 from tallyfy_async.config import BASE_URL, environment, logging_as_told
+from tallyfy_async.engine.pager import Pager
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.models.identity import Organization as OrganizationModel
 from tallyfy_async.organization import Organization
@@ -130,6 +132,19 @@ class Session:
         """
         chosen: str | None = self.settings["organization"]
         return tallyfy.organization(chosen or _only(await tallyfy.organizations.list().collect()))
+
+    async def show_list(
+        self, listed: Callable[[Organization], Pager[Any]], columns: Columns, limit: int | None
+    ) -> None:
+        """Show what ``listed`` gives of the tenant, all of it or the first ``limit``."""
+        async with self.connect() as tallyfy:
+            found = await listed(await self.organization(tallyfy)).collect(limit)
+        self.screen.items(found, columns)
+
+
+def given(**options: str | None) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _only(found: list[OrganizationModel]) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from tallyfy_async.cli.checklists import Limit
 from tallyfy_async.cli.screen import Columns
-from tallyfy_async.cli.session import Session
+from tallyfy_async.cli.session import Session, given
 from tallyfy_async.engine.pager import Pager
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.models.processes import Task
@@ -43,17 +43,14 @@ async def list_tasks(
     if run is not None and (mine or query is not None):
         msg = "--run goes with neither --mine nor --query"
         raise ConfigurationError(msg)
-    async with session.connect() as tallyfy:
-        org = await session.organization(tallyfy)
-        found = await _pager(org, run, status, query, mine=mine).collect(limit)
-    session.screen.items(found, _COLUMNS)
+    filters = given(status=status, q=query)
 
+    def listed(org: Organization) -> Pager[Task]:
+        if run is not None:
+            return org.runs.tasks.list(run, **filters)
+        return org.me.tasks.list(**filters) if mine else org.tasks.list(**filters)
 
-def _pager(org: Organization, run: str | None, status: str | None, query: str | None, *, mine: bool) -> Pager[Task]:
-    filters = {name: text for name, text in (("status", status), ("q", query)) if text is not None}
-    if run is not None:
-        return org.runs.tasks.list(run, **filters)  # type: ignore[arg-type]
-    return org.me.tasks.list(**filters) if mine else org.tasks.list(**filters)  # type: ignore[arg-type]
+    await session.show_list(listed, _COLUMNS, limit)
 
 
 async def complete(
@@ -66,7 +63,7 @@ async def complete(
     """Complete a task."""
     async with session.connect() as tallyfy:
         org = await session.organization(tallyfy)
-        run_id = run or (await org.tasks.get(task_id)).run_id
+        run_id = await _run_of(org, task_id, run)
         if run_id is None:
             task = await org.tasks.complete(task_id, is_approved=approve)
         else:
@@ -78,9 +75,14 @@ async def reopen(session: Session, task_id: TaskId, *, run: RunOption = None) ->
     """Reopen a task that is completed."""
     async with session.connect() as tallyfy:
         org = await session.organization(tallyfy)
-        run_id = run or (await org.tasks.get(task_id)).run_id
+        run_id = await _run_of(org, task_id, run)
         if run_id is None:
             task = await org.tasks.reopen(task_id)
         else:
             task = await org.runs.tasks.reopen(run_id, task_id)
     session.screen.item(task, _COLUMNS)
+
+
+async def _run_of(org: Organization, task_id: str, named: str | None) -> str | None:
+    """Return the run that a task belongs to, None for a one-off task."""
+    return named or (await org.tasks.get(task_id)).run_id

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import math
 import os
 import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
+from attrs import asdict
 
 from tallyfy_async.demo import job
 from tallyfy_async.demo.process import second_process
+from tallyfy_async.engine.report import Problem
 from tallyfy_async.errors import ConfigurationError, TallyfyError
 
 if TYPE_CHECKING:
@@ -28,15 +31,27 @@ _RUN_PAGES, _TASK_PAGES = 12, 200
 _LARGEST_PAGE = 100
 
 
-def parser() -> argparse.ArgumentParser:
+class _Line(argparse.ArgumentParser):
+    """Tells what is wrong with a command line as JSON where that is asked for."""
+
+    as_json = False
+
+    def error(self, message: str) -> NoReturn:
+        if not self.as_json:
+            super().error(message)
+        sys.exit(_fail(message, Problem(kind="UsageError", message=message), 2, as_json=True))
+
+
+def parser() -> _Line:
     """Build the command line."""
-    line = argparse.ArgumentParser(
+    line = _Line(
         prog="python -m tallyfy_async demo",
         description="Read a whole organization concurrently while tokens expire, limits strike and connections break; "
         "then launch a run, complete a task, and prove that nothing is missing, doubled or wasted.",
         epilog="Exit status: 0 all is well; 1 something is missing, doubled or wasted, or the run failed; 2 usage, or "
-        "the extra is missing. With --url only the reading part runs, and nothing is written.",
+        "the extra is missing; 130 interrupted. With --url only the reading part runs, and nothing is written.",
     )
+    line.add_argument("--json", action="store_true", help="print the result as JSON, and errors too")
     own = line.add_argument_group("on a sandbox of its own (the default)")
     own.add_argument("--seed", type=int, help=f"decides rows, ids and faults (default: {_OWN['seed']})")
     own.add_argument("--tasks", type=_positive_int, help=f"tasks in the organization (default: {_OWN['tasks']})")
@@ -71,28 +86,34 @@ def _positive_int(text: str) -> int:
 def main(arguments: Sequence[str] | None = None, *, look: job.Look = job.look) -> int:
     """Run the demo; return the exit status. ``look`` fetches the truth to compare with."""
     options = _options(arguments)
+    fail = partial(_fail, as_json=options.json)
     needed = ("rich",) if options.url else ("rich", "starlette", "uvicorn")
     for name in needed:
         if find_spec(name) is None:
-            sys.stderr.write(MISSING.format(name) + "\n")
-            return 2
+            missing = MISSING.format(name)
+            return fail(missing, Problem(kind="ConfigurationError", message=missing), 2)
     try:
-        problems = _elsewhere(options) if options.url else _on_sandbox(options, look)
+        return _elsewhere(options) if options.url else _on_sandbox(options, look)
     except KeyboardInterrupt:
-        return 130
+        return fail("interrupted", Problem(kind="Interrupted", message="interrupted"), 130)
     except ConfigurationError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+        return fail(f"{error}", Problem.of(error), 2)
     except TallyfyError as error:
-        sys.stderr.write(f"the demo failed: {type(error).__name__}: {error}\n")
-        return 1
-    return 1 if problems else 0
+        return fail(f"the demo failed: {type(error).__name__}: {error}", Problem.of(error), 1)
+
+
+def _fail(message: str, problem: Problem, status: int, *, as_json: bool) -> int:
+    """Tell on standard error why the demo fails, as all commands do; return the exit status."""
+    whole = {"error": {**asdict(problem), "exit_status": status}}
+    sys.stderr.write((json.dumps(whole) if as_json else message) + "\n")
+    return status
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; the two groups of options exclude each other."""
-    line = parser()
-    options = line.parse_args(arguments)
+    line, words = parser(), sys.argv[1:] if arguments is None else arguments
+    line.as_json = "--json" in words
+    options = line.parse_args(words)
     given = [name for name in _OWN if getattr(options, name) is not None]
     if options.url:
         if given:
@@ -108,7 +129,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _on_sandbox(options: argparse.Namespace, look: job.Look) -> list[str]:
+def _on_sandbox(options: argparse.Namespace, look: job.Look) -> int:
     from tallyfy_async.demo import show  # noqa: PLC0415 - rich belongs to the extra
 
     runs = max(1, min(_RUNS, options.tasks // 16))
@@ -129,7 +150,8 @@ def _on_sandbox(options: argparse.Namespace, look: job.Look) -> list[str]:
             partial(job.on_sandbox, *started, screen, run_page=_page(runs, _RUN_PAGES), task_page=task_page, look=look)
         )
     title = f"tallyfy_async demo: seed {options.seed}, faults {options.faults}, tokens live {options.token_life} s"
-    return _close(report, title, "Nothing is missing, nothing came twice, no token request was wasted.")
+    remark = "Nothing is missing, nothing came twice, no token request was wasted."
+    return _close(report, title, remark, as_json=options.json)
 
 
 def _page(items: int, pages: int) -> int:
@@ -144,18 +166,32 @@ def _scene(url: str, options: argparse.Namespace, runs: int) -> str:
     )
 
 
-def _elsewhere(options: argparse.Namespace) -> list[str]:
+def _elsewhere(options: argparse.Namespace) -> int:
     from tallyfy_async.demo import show  # noqa: PLC0415 - as above
 
     screen = show.Screen()
     report = anyio.run(partial(job.elsewhere, options.url, options.token, options.organization, screen))
     whole = report.missing is not None
     remark = "Nothing is missing, nothing came twice." if whole else "Nothing came twice; the total is not told."
-    return _close(report, f"tallyfy_async demo: {options.url}", remark)
+    return _close(report, f"tallyfy_async demo: {options.url}", remark, as_json=options.json)
 
 
-def _close(report: Report, title: str, remark: str) -> list[str]:
+def _close(report: Report, title: str, remark: str, *, as_json: bool) -> int:
     from tallyfy_async.demo import show  # noqa: PLC0415 - as above
 
-    show.show_report(report, title, remark)
-    return report.problems()
+    text = json.dumps(report.to_dict(), indent=2) + "\n" if as_json else show.report_text(report, title, remark)
+    return _write(text, as_json=as_json) or int(bool(report.problems()))
+
+
+def _write(text: str, *, as_json: bool) -> int:
+    """Write to standard output, as all commands do; return 1 where it takes nothing, 0 where its reader has left."""
+    if sys.stdout is None:  # it was closed before we were started
+        return 0
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+        if not isinstance(error, BrokenPipeError):
+            return _fail(f"cannot write: {error.strerror}", Problem.of(error), 1, as_json=as_json)
+    return 0

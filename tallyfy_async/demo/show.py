@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Generator, Iterable, Sequence
 
 from rich import box
@@ -123,9 +124,11 @@ def _good(number: int, *, wanted: int) -> Text:
     return Text(f"{number:,}", style="bold green" if number == wanted else "bold red")
 
 
-def show_report(report: Report, title: str, remark: str) -> None:
-    """Print the table and the verdict on standard output."""
-    console = Console(highlight=False)
+def report_text(report: Report, title: str, remark: str) -> str:
+    """Return the table and the verdict as standard output is to show them."""
+    out = Console()
+    paper = io.TextIOWrapper(io.BytesIO(), out.encoding, "backslashreplace", newline="")
+    console = Console(file=paper, highlight=False, force_terminal=out.is_terminal, width=out.width)
     console.print(f"\n{title}", style="bold", markup=False)
     console.print(report_table(report))
     problems = report.problems()
@@ -133,3 +136,5 @@ def show_report(report: Report, title: str, remark: str) -> None:
         console.print(f"FAILED: {problem}", style="bold red", markup=False)
     if not problems:
         console.print(remark, style="green", markup=False)
+    paper.seek(0)
+    return paper.read()

@@ -13,6 +13,8 @@ from tallyfy_async.telemetry import AttemptRecord, Hooks
 
 _PAGES = frozenset({"list_runs", "list_tasks", "list_run_tasks"})
 _TOKENS = frozenset({"create_token", "refresh_token"})
+_NUMBERS = ("pages", "items", "missing", "doubled", "foreign", "launched", "completed", "requests", "rate", "seconds")
+_TRUE_NUMBERS = ("launched", "completed", "token_requests", "token_lives", "lives_used")
 _CAUSES = {
     "NotSentError": "connection refused",
     "RequestTimeoutError": "no reply in time",
@@ -184,6 +186,18 @@ class Report:
     @property
     def _true_tasks(self) -> frozenset[str] | None:
         return None if self.truth is None else self.truth.tasks
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers and the verdict as JSON values."""
+        truth = None if self.truth is None else {name: getattr(self.truth, name) for name in _TRUE_NUMBERS}
+        return {
+            "problems": self.problems(),
+            **{name: getattr(self, name) for name in _NUMBERS},
+            "runs": self.runs.items,
+            "tasks": self.tasks.items,
+            "retries": dict(self.retries),
+            "truth": truth,
+        }
 
     def problems(self) -> list[str]:
         """Return what went wrong, in words; empty where the demo holds what it promises."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import asdict
 
@@ -24,15 +24,34 @@ SIZES = ("organizations", "templates", "runs", "tasks", "users")
 MISSING = 'the sandbox needs an extra that is not installed: pip install "tallyfy-async[sandbox]" ({name} is missing)'
 
 
-def parser() -> argparse.ArgumentParser:
+class _Line(argparse.ArgumentParser):
+    """Tells what is wrong with a command line as JSON where that is asked for."""
+
+    as_json = False
+
+    def error(self, message: str) -> NoReturn:
+        if not self.as_json:
+            super().error(message)
+        sys.exit(self.fail("UsageError", message, 2))
+
+    def fail(self, kind: str, message: str, status: int) -> int:
+        """Tell on standard error why the server does not start; return the exit status."""
+        unknown: dict[str, Any] = {"status": None, "code": None, "request_id": None, "fields": {}}
+        whole: dict[str, Any] = {"error": {"kind": kind, "message": message, **unknown, "exit_status": status}}
+        sys.stderr.write((json.dumps(whole) if self.as_json else message) + "\n")
+        return status
+
+
+def parser() -> _Line:
     """Build the command line. Flags that are settings have the settings' names and defaults."""
     defaults = Settings()
-    line = argparse.ArgumentParser(prog="python -m tallyfy_async.sandbox", description="A local Tallyfy over HTTP.")
+    line = _Line(prog="python -m tallyfy_async.sandbox", description="A local Tallyfy over HTTP.")
     line.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     line.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free one (default)")
     line.add_argument("--seed", type=int, default=0, help="decides rows, ids and credentials (default: 0)")
     line.add_argument("--faults", choices=("none", "some", "many"), default="none", help="429, 503, cut connections")
     line.add_argument("--db", metavar="FILE", help="keep the world in this SQLite file; it is made if missing")
+    line.add_argument("--json", action="store_true", help="errors as JSON too; the line on standard output is anyway")
     line.add_argument("--until-eof", action="store_true", help="end when standard input does, as with a parent process")
     for name in SIZES:
         value: int = getattr(defaults, name)
@@ -68,10 +87,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status."""
-    line = parser()
-    options = vars(line.parse_args(arguments))
+    line, words = parser(), sys.argv[1:] if arguments is None else arguments
+    line.as_json = "--json" in words
+    options = vars(line.parse_args(words))
     host, port, seed, faults, db = (options.pop(name) for name in ("host", "port", "seed", "faults", "db"))
     until_eof = options.pop("until_eof")
+    del options["json"]
     try:
         settings = Settings(**options)
     except ValueError as error:
@@ -81,23 +102,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "tallyfy_async":
             raise
-        sys.stderr.write(MISSING.format(name=error.name) + "\n")
-        return 2
+        return line.fail("ConfigurationError", MISSING.format(name=error.name), 2)
     try:
         sandbox: Sandbox = module.Sandbox(settings, seed=seed, db=db)
         with contextlib.closing(sandbox):
             if sandbox.restored:
-                _note(sandbox, db, _given(line, arguments))
+                _note(sandbox, db, _given(line, words))
             return _serve(sandbox, host, port, faults, until_eof=until_eof)
     except module.StorageError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        return line.fail(type(error).__name__, f"{error}", 1)
     except OSError as error:
-        sys.stderr.write(f"cannot listen on {host}:{port}: {error.strerror or error}\n")
-        return 1
+        return line.fail(type(error).__name__, f"cannot listen on {host}:{port}: {error.strerror or error}", 1)
 
 
-def _given(line: argparse.ArgumentParser, arguments: Sequence[str] | None) -> dict[str, Any]:
+def _given(line: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
     """Return the flags of the seeding that were written out, whatever their value."""
     absent = object()
     found = vars(line.parse_args(arguments, argparse.Namespace(**dict.fromkeys(("seed", *SIZES), absent))))

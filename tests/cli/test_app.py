@@ -17,6 +17,7 @@ import anyio
 import pytest
 from typer.testing import CliRunner
 
+from tallyfy_async import __main__ as entry
 from tallyfy_async import __version__, errors
 from tallyfy_async.cli import app as room
 from tallyfy_async.cli.exits import ExitCode, NotLoggedInError, code_of
@@ -65,6 +66,14 @@ def test_every_command_has_the_common_options(command: str) -> None:
     assert done.exit_code == 0
     for option in ("--json", "--organization", "--base-url", "--directory"):
         assert option in done.output
+
+
+@pytest.mark.parametrize("command", ["login", "operations", "sandbox", "demo", "endpoints check"])
+def test_commands_that_parse_their_own_words_take_json_too(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        entry.main([*command.split(), "--help"])
+    assert end.value.code == 0
+    assert "--json" in capsys.readouterr().out
 
 
 def test_help_lists_every_command_and_the_exit_statuses(tallyfy: Terminal) -> None:
@@ -307,7 +316,8 @@ def test_commands_of_their_own_are_handed_their_words(words: list[str]) -> None:
 def test_without_the_extra_a_command_names_it(words: list[str]) -> None:
     done = bare(*words)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f'{words[0]} needs an extra: pip install "tallyfy-async[cli]" (typer is missing)\n'
+    told = json.loads(done.stderr)["error"]["message"] if "--json" in words else done.stderr.removesuffix("\n")
+    assert told == f'{words[0]} needs an extra: pip install "tallyfy-async[cli]" (typer is missing)'
 
 
 def test_without_the_extra_the_others_work(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from tallyfy_async import (
     AttemptRecord,
     DecodeError,
     Hooks,
-    PasswordGrant,
     PersonalTokenRevokedError,
     RequestOptions,
     RequestTimeoutError,
@@ -24,7 +23,7 @@ from tallyfy_async.sandbox import Fault, Sandbox
 from tallyfy_async.telemetry import CallHooks, CallRecord
 from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import Flaky, Slow, lost, refused
-from tests.helpers import connect
+from tests.helpers import connect, user_grant
 
 pytestmark = pytest.mark.anyio
 
@@ -60,16 +59,6 @@ class Page(CallHooks):
 
     def on_end(self, error: BaseException | None) -> None:
         self.diary.lines.append(f"end {self.name} {None if error is None else type(error).__name__}")
-
-
-@pytest.fixture
-def sandbox(tallyfy_sandbox: Sandbox) -> Sandbox:
-    return tallyfy_sandbox
-
-
-@pytest.fixture
-def clock(tallyfy_clock: ManualClock) -> ManualClock:
-    return tallyfy_clock
 
 
 async def test_a_call_is_told_from_begin_to_end(sandbox: Sandbox, clock: ManualClock) -> None:
@@ -166,13 +155,9 @@ async def test_an_attempt_whose_caller_is_cancelled_is_told(
 async def test_a_failure_before_anything_was_sent_is_no_send(sandbox: Sandbox, clock: ManualClock) -> None:
     diary = Diary()
     sandbox.faults.add(Fault(operation="create_token", status=429, headers={"Retry-After": "250"}))
-    known = sandbox.credentials
-    user = PasswordGrant(
-        client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
-    )
     async with connect(sandbox, clock=clock, hooks=[diary], retry=0) as personal:
         with pytest.raises(TokenRequestError):
-            await personal.with_options(auth=user).me.get()
+            await personal.with_options(auth=user_grant(sandbox)).me.get()
     assert diary.lines == [
         "call get_me",
         "call create_token",

@@ -11,7 +11,6 @@ from tallyfy_async import (
     Hooks,
     NotFoundError,
     Outcome,
-    PasswordGrant,
     RateLimitError,
     ServerError,
     TallyfyClient,
@@ -21,7 +20,7 @@ from tallyfy_async import (
 from tallyfy_async.sandbox import Fault, Sandbox
 from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import Flaky, refused
-from tests.helpers import connect
+from tests.helpers import connect, user_grant
 
 pytestmark = pytest.mark.anyio
 
@@ -55,23 +54,6 @@ class Mouth(Hooks):
 
     def on_auth_failure(self, error: Exception) -> None:
         raise RuntimeError("secret-of-the-hook")
-
-
-@pytest.fixture
-def sandbox(tallyfy_sandbox: Sandbox) -> Sandbox:
-    return tallyfy_sandbox
-
-
-@pytest.fixture
-def clock(tallyfy_clock: ManualClock) -> ManualClock:
-    return tallyfy_clock
-
-
-def user(sandbox: Sandbox) -> PasswordGrant:
-    known = sandbox.credentials
-    return PasswordGrant(
-        client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
-    )
 
 
 def heard(ear: Ear) -> list[tuple[int, int | None, str | None]]:
@@ -132,7 +114,7 @@ async def test_a_failure_before_the_call_was_sent_has_no_status(sandbox: Sandbox
     clock.advance(1000)
     sandbox.faults.add(Fault(operation="create_token", status=429, headers={"Retry-After": "250"}))
     async with connect(sandbox, clock=clock, hooks=[ear], retry=0) as personal:
-        client = personal.with_options(auth=user(sandbox))
+        client = personal.with_options(auth=user_grant(sandbox))
         for _ in range(2):
             ear.attempts.clear()
             with pytest.raises(TokenRequestError) as caught:
@@ -165,7 +147,7 @@ async def test_records_hold_templates_instead_of_ids(sandbox: Sandbox, clock: Ma
 
 async def test_a_401_and_its_answer_are_told(sandbox: Sandbox, clock: ManualClock) -> None:
     ear = Ear()
-    async with connect(sandbox, clock=clock).with_options(auth=user(sandbox), hooks=[ear]) as client:
+    async with connect(sandbox, clock=clock).with_options(auth=user_grant(sandbox), hooks=[ear]) as client:
         await client.tokens.get()
         ear.attempts.clear()
         sandbox.faults.add(Fault(operation="get_me", status=401))
@@ -181,7 +163,7 @@ async def test_a_401_and_its_answer_are_told(sandbox: Sandbox, clock: ManualCloc
 
 async def test_a_failure_to_authenticate_is_told(sandbox: Sandbox, clock: ManualClock) -> None:
     ear = Ear()
-    async with connect(sandbox, clock=clock).with_options(auth=user(sandbox), hooks=[ear]) as client:
+    async with connect(sandbox, clock=clock).with_options(auth=user_grant(sandbox), hooks=[ear]) as client:
         sandbox.faults.add(Fault(operation="get_me", status=401, times=None))
         with pytest.raises(AuthenticationError):
             await client.me.get()
@@ -193,7 +175,7 @@ async def test_all_hooks_hear_and_one_that_raises_is_ignored(
 ) -> None:
     ear = Ear()
     client: TallyfyClient
-    async with connect(sandbox, clock=clock).with_options(auth=user(sandbox), hooks=[Mouth(), ear]) as client:
+    async with connect(sandbox, clock=clock).with_options(auth=user_grant(sandbox), hooks=[Mouth(), ear]) as client:
         sandbox.faults.add(Fault(operation="get_me", status=401, times=None))
         with caplog.at_level(logging.ERROR, "tallyfy_async"), pytest.raises(AuthenticationError):
             await client.me.get()

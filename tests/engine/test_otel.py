@@ -19,7 +19,6 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tallyfy_async import (
     ConfigurationError,
     NotFoundError,
-    PasswordGrant,
     RequestTimeoutError,
     ServerError,
     TallyfyError,
@@ -29,7 +28,7 @@ from tallyfy_async.sandbox import Fault, Sandbox
 from tallyfy_async.telemetry import CallRecord
 from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import Flaky, Slow, lost, refused
-from tests.helpers import connect
+from tests.helpers import connect, user_grant
 
 pytestmark = pytest.mark.anyio
 SERVER = {"http.request.method": "GET", "server.address": "sandbox.localhost", "server.port": 80}
@@ -71,23 +70,6 @@ def watched() -> Iterator[Watched]:
     yield watched
     watched.tracers.shutdown()
     watched.meters.shutdown()
-
-
-@pytest.fixture
-def sandbox(tallyfy_sandbox: Sandbox) -> Sandbox:
-    return tallyfy_sandbox
-
-
-@pytest.fixture
-def clock(tallyfy_clock: ManualClock) -> ManualClock:
-    return tallyfy_clock
-
-
-def user(sandbox: Sandbox) -> PasswordGrant:
-    known = sandbox.credentials
-    return PasswordGrant(
-        client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
-    )
 
 
 async def test_a_call_is_a_span_with_its_attempt_in_it(sandbox: Sandbox, clock: ManualClock, watched: Watched) -> None:
@@ -150,7 +132,7 @@ async def test_a_failure_is_told_by_kind_and_by_nothing_else(
 
 async def test_nothing_secret_and_no_id_is_exported(sandbox: Sandbox, clock: ManualClock, watched: Watched) -> None:
     known = sandbox.credentials
-    async with connect(sandbox, clock=clock, hooks=[watched.hooks()]).with_options(auth=user(sandbox)) as client:
+    async with connect(sandbox, clock=clock, hooks=[watched.hooks()]).with_options(auth=user_grant(sandbox)) as client:
         org = client.organization()
         await org.runs.list(q="private words").collect(limit=1)
         with pytest.raises(NotFoundError):
@@ -188,7 +170,7 @@ async def test_an_answer_that_is_no_success_has_the_name_of_its_error(
 async def test_a_token_request_is_seen_in_the_call_that_waited_for_it(
     sandbox: Sandbox, clock: ManualClock, watched: Watched
 ) -> None:
-    async with connect(sandbox, clock=clock).with_options(auth=user(sandbox), hooks=[watched.hooks()]) as client:
+    async with connect(sandbox, clock=clock).with_options(auth=user_grant(sandbox), hooks=[watched.hooks()]) as client:
         await client.me.get()
     names = {span.context.span_id: span.name for span in watched.spans}
     parents = {span.name: names.get(span.parent.span_id) if span.parent else None for span in watched.spans}
@@ -207,7 +189,7 @@ async def test_a_token_endpoint_elsewhere_is_named_as_it_is(
 ) -> None:
     url = f"{sandbox.issuer}/realms/acme/token"
     known = connect(sandbox, clock=clock, token_url=url)
-    async with known.with_options(auth=user(sandbox), hooks=[watched.hooks()]) as client:
+    async with known.with_options(auth=user_grant(sandbox), hooks=[watched.hooks()]) as client:
         with pytest.raises(TallyfyError):
             await client.me.get()
     (attempt,) = watched.attempts()

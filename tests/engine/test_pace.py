@@ -35,7 +35,7 @@ from tallyfy_async.engine.report import State
 from tallyfy_async.sandbox import Fault, Sandbox, Settings
 from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import refused
-from tests.helpers import connect
+from tests.helpers import connect, user_grant
 
 pytestmark = pytest.mark.anyio
 
@@ -194,12 +194,8 @@ async def test_those_in_the_queue_are_not_sent_when_the_cap_is_met_meanwhile(clo
 @pytest.mark.parametrize(("status", "waits"), [(401, False), (429, True)])
 async def test_who_goes_first_after_a_cap_does_not_hold_itself(clock: ManualClock, status: int, waits: bool) -> None:
     sandbox = served(clock, comments_per_hour=1)
-    known = sandbox.credentials
-    grant = PasswordGrant(
-        client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
-    )
     async with connect(sandbox, clock=clock) as personal:
-        client = personal.with_options(auth=grant)
+        client = personal.with_options(auth=user_grant(sandbox))
         run, comment = await a_run(client), client.organization().threads.comment_on_run
         await comment(run, "one")
         await capped(client, run)

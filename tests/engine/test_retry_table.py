@@ -17,7 +17,6 @@ from tallyfy_async import (
     NotFoundError,
     NotSentError,
     Outcome,
-    PasswordGrant,
     PermissionDeniedError,
     PersonalTokenRevokedError,
     RateLimitError,
@@ -31,7 +30,7 @@ from tallyfy_async import (
 from tallyfy_async.sandbox import Fault, Sandbox
 from tallyfy_async.transport.manual_clock import ManualClock
 from tests.engine.flaky import Accident, Flaky, lost, refused
-from tests.helpers import connect, small_sandbox
+from tests.helpers import connect, small_sandbox, user_grant
 
 pytestmark = pytest.mark.anyio
 
@@ -260,16 +259,9 @@ async def test_an_undecodable_success_ends_the_call(sandbox: Sandbox, clock: Man
     assert sandbox.stats.requests == 1
 
 
-def user(sandbox: Sandbox) -> PasswordGrant:
-    known = sandbox.credentials
-    return PasswordGrant(
-        client_id=known.client_id, client_secret=known.client_secret, username=known.username, password=known.password
-    )
-
-
 @pytest.mark.parametrize("send", [read, write])
 async def test_a_401_is_answered_once_by_the_manager(sandbox: Sandbox, clock: ManualClock, send: Send) -> None:
-    async with connect(sandbox, clock=clock).with_options(auth=user(sandbox)) as client:
+    async with connect(sandbox, clock=clock).with_options(auth=user_grant(sandbox)) as client:
         await client.tokens.get()
         sandbox.faults.add(Fault(path="/", revoke=True))
         await send(client, None)
@@ -281,7 +273,7 @@ async def test_a_401_is_answered_once_by_the_manager(sandbox: Sandbox, clock: Ma
 @pytest.mark.parametrize("send", [read, write])
 async def test_a_401_to_the_new_token_as_well_ends_the_call(sandbox: Sandbox, clock: ManualClock, send: Send) -> None:
     plan(sandbox, None, path="^(?!/oauth)", status=401)
-    async with connect(sandbox, clock=clock).with_options(auth=user(sandbox)) as client:
+    async with connect(sandbox, clock=clock).with_options(auth=user_grant(sandbox)) as client:
         error = await failure(send, client)
     assert isinstance(error, AuthenticationError)
     assert sandbox.stats.by_status[401] == 2
@@ -299,7 +291,7 @@ async def test_a_401_to_a_personal_token_ends_the_call(sandbox: Sandbox, clock: 
 
 
 async def test_a_retry_after_a_401_does_not_renew_again(sandbox: Sandbox, clock: ManualClock) -> None:
-    async with connect(sandbox, clock=clock).with_options(auth=user(sandbox)) as client:
+    async with connect(sandbox, clock=clock).with_options(auth=user_grant(sandbox)) as client:
         await client.tokens.get()
         for status in (401, 503, 401):
             plan(sandbox, 1, operation="get_me", status=status)

@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import asdict
 
+from tallyfy_async.engine.report import Problem
 from tallyfy_async.sandbox import Settings
 from tallyfy_async.sandbox.__main__ import main, parser
 
@@ -114,7 +116,7 @@ def test_bad_arguments_end_with_status_2(arguments: list[str], capsys: pytest.Ca
 
 def test_flags_have_the_defaults_of_the_settings() -> None:
     options = vars(parser().parse_args([]))
-    for name in ("host", "port", "seed", "faults", "db", "until_eof"):
+    for name in ("host", "port", "seed", "faults", "db", "until_eof", "json"):
         options.pop(name)
     assert Settings(**options) == Settings()
 
@@ -124,6 +126,19 @@ def test_unusable_address_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     captured = capsys.readouterr()
     assert "cannot listen on 203.0.113.7:0" in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "status"),
+    [(["--what"], "UsageError", 2), (["--tasks", "-1"], "UsageError", 2), (["--host", "203.0.113.7"], "OSError", 1)],
+)
+def test_errors_as_json(arguments: list[str], kind: str, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        sys.exit(main([*SMALL, *arguments, "--json"]))
+    captured = capsys.readouterr()
+    error = json.loads(captured.err)["error"]
+    assert (stopped.value.code, captured.out, error["kind"], error["exit_status"]) == (status, "", kind, status)
+    assert error.keys() == {*asdict(Problem(kind="", message="")), "exit_status"}
 
 
 def test_unknown_public_name() -> None:

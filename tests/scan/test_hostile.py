@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tallyfy_async.cli.endpoints import main
 from tallyfy_async.scan import Tally, scan
-from tallyfy_async.scan.command import main
 from tallyfy_async.scan.effort import Effort
 from tallyfy_async.scan.source import Source
 from tallyfy_async.scan.tree import DENSE, findings_of

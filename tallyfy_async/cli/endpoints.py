@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
-from typing import TextIO
 
 from attrs import evolve
 
 from tallyfy_async import __version__
+from tallyfy_async.cli import output
+from tallyfy_async.cli.exits import ExitCode
+from tallyfy_async.cli.line import Line
+from tallyfy_async.engine.report import Problem
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.scan.findings import Finding
 from tallyfy_async.scan.fix import Fixed, fix
@@ -22,9 +25,9 @@ from tallyfy_async.scan.tree import EXCLUDED, Tally, scan
 _EVERY = 64
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Line:
     """Build the command line."""
-    line = argparse.ArgumentParser(prog="python -m tallyfy_async endpoints", description="Look after old endpoints.")
+    line = Line(prog="python -m tallyfy_async endpoints", description="Look after old endpoints.")
     commands = line.add_subparsers(title="commands", metavar="COMMAND", required=True)
     check = commands.add_parser(
         "check",
@@ -32,10 +35,13 @@ def parser() -> argparse.ArgumentParser:
         description="Find the endpoints that Tallyfy renamed or removed on 2018-11-08, requests without "
         "X-Tallyfy-Client, JSON bodies to /auth/login, and secrets, in Python by its syntax tree and in any other text "
         "by pattern. A line with 'tallyfy: ignore' is left out.",
-        epilog="Exit status: 0 nothing found, or everything fixed; 1 something found; 2 usage.",
+        epilog="Exit status: 0 nothing found, or everything fixed; 1 something found, or the result could not be "
+        "written; 2 usage; 130 interrupted.",
     )
     check.add_argument("paths", nargs="+", metavar="PATH", help="file or folder")
-    check.add_argument("--format", choices=("text", "json", "sarif"), default="text", help="default: text")
+    form = check.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=("text", "json", "sarif"), default="text", help="default: text")
+    form.add_argument("--json", action="store_true", help="the same as --format json, and errors too")
     check.add_argument("--fix", action="store_true", help="rewrite pure renames in place, after showing a diff")
     check.add_argument("--diff", action="store_true", help="show what --fix would do, and write nothing")
     check.add_argument(
@@ -65,14 +71,16 @@ def _size(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     options = parser().parse_args(arguments)
+    fail = partial(output.complain, as_json=options.json)
     try:
         return _check(options)
     except ConfigurationError as error:
-        _say(f"{error}")
-        return 2
+        status = ExitCode.USAGE
+        fail(f"{error}", error, status)
     except KeyboardInterrupt:
-        _say("interrupted")
-        return 130
+        status = ExitCode.INTERRUPTED
+        fail("interrupted", Problem(kind="Interrupted", message="interrupted"), status)
+    return status
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -80,13 +88,15 @@ def _check(options: argparse.Namespace) -> int:
     found = _found(options, tally)
     if options.fix or options.diff:
         found = _made_good(found, options)
-    _print(options.format, found, tally)
-    _summary(found, tally)
-    return 1 if any(not finding.fixed for finding in found) else 0
+    text = _text("json" if options.json else options.format, found, tally)
+    failed = output.written(text, as_json=options.json)
+    if not options.json:
+        _summary(found, tally)
+    return failed or int(any(not finding.fixed for finding in found))
 
 
 def _found(options: argparse.Namespace, tally: Tally) -> list[Finding]:
-    progress = _progress() if sys.stderr.isatty() else None
+    progress = _progress() if sys.stderr is not None and sys.stderr.isatty() else None
     findings = scan(
         options.paths,
         exclude=options.exclude,
@@ -99,14 +109,13 @@ def _found(options: argparse.Namespace, tally: Tally) -> list[Finding]:
         return list(findings)
     finally:
         if progress is not None:
-            sys.stderr.write("\r\x1b[K")
+            output.err("\r\x1b[K")
 
 
 def _progress() -> Callable[[Tally], None]:
     def show(tally: Tally) -> None:
         if tally.files % _EVERY == 0:
-            sys.stderr.write(f"\r\x1b[K{tally.files:,} files, {tally.findings:,} findings")
-            sys.stderr.flush()
+            output.err(f"\r\x1b[K{tally.files:,} files, {tally.findings:,} findings")
 
     return show
 
@@ -138,26 +147,12 @@ def _fixed(path: str, known: list[Finding], options: argparse.Namespace) -> Fixe
     return fixed
 
 
-def _print(form: str, found: Sequence[Finding], tally: Tally) -> None:
+def _text(form: str, found: Sequence[Finding], tally: Tally) -> str:
     if form == "json":
-        _write([json_text(found, tally)])
-    elif form == "sarif":
-        _write([sarif_text(found, tally, __version__)])
-    else:
-        _write(text_line(finding) for finding in found)
-
-
-def _write(lines: Iterable[str]) -> None:
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    _put(sys.stdout, (line.encode(encoding, "backslashreplace").decode(encoding) for line in lines))
-
-
-def _put(stream: TextIO, lines: Iterable[str]) -> None:
-    try:
-        stream.writelines(f"{line}\n" for line in lines)
-        stream.flush()
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return json_text(found, tally) + "\n"
+    if form == "sarif":
+        return sarif_text(found, tally, __version__) + "\n"
+    return "".join(f"{text_line(finding)}\n" for finding in found)
 
 
 def _summary(found: Sequence[Finding], tally: Tally) -> None:
@@ -172,4 +167,4 @@ def _summary(found: Sequence[Finding], tally: Tally) -> None:
 
 
 def _say(*lines: str) -> None:
-    _put(sys.stderr, map(printable, lines))
+    output.err("".join(f"{printable(line)}\n" for line in lines))

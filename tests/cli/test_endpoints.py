@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import tallyfy_async
+from tallyfy_async.cli.endpoints import main
 from tallyfy_async.scan import RULES
-from tallyfy_async.scan.command import main
 
 OLD = '# Tallyfy\nclient.get(BASE + "/countries")\nclient.get(BASE + "/organizations/" + org + "/permissions")\n'
 
@@ -68,26 +68,77 @@ def test_json(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(run(capsys, "src/b.py", "--format", "json")[1])["findings"] == []
 
 
+def test_the_option_json_is_the_format_json_and_says_nothing_else(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, "src", "--json")
+    assert (code, err) == (1, "")
+    assert out == run(capsys, "src", "--format", "json")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["src", "nowhere", "--json"], "ConfigurationError"),
+        (["src", "--json", "--bogus"], "UsageError"),
+        (["src", "--json", "--format", "sarif"], "UsageError"),
+        (["--json"], "UsageError"),
+    ],
+)
+def test_errors_as_json(words: list[str], kind: str, tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        sys.exit(main(["check", *words]))
+    out, err = capsys.readouterr()
+    error = json.loads(err)["error"]
+    assert (end.value.code, out, error["kind"], error["exit_status"]) == (2, "", kind, 2)
+
+
+_MEMBERS = {
+    "sarifLog": {"$schema", "version", "runs"},
+    "run": {"tool", "invocations", "columnKind", "results"},
+    "toolComponent": {"name", "version", "informationUri", "rules"},
+    "reportingDescriptor": {"id", "name", "shortDescription"},
+    "invocation": {"executionSuccessful", "toolExecutionNotifications"},
+    "notification": {"level", "message", "locations"},
+    "result": {"ruleId", "ruleIndex", "level", "message", "locations"},
+}
+"""Those members of each object of the schema that are in use; it allows no others than its own."""
+
+
 def check_sarif(log: dict[str, Any]) -> None:
-    """Check what the schema of SARIF 2.1.0 demands of the parts in use."""
-    assert log.keys() == {"$schema", "version", "runs"}
+    """Check what the schema of SARIF 2.1.0 demands of the parts in use; its licence keeps it out of this project."""
+    assert log.keys() == _MEMBERS["sarifLog"]
     assert log["version"] == "2.1.0"
     (run_,) = log["runs"]
     driver = run_["tool"]["driver"]
+    assert run_["tool"].keys() == {"driver"}
+    for objects, kind in (
+        ([run_], "run"),
+        ([driver], "toolComponent"),
+        (driver["rules"], "reportingDescriptor"),
+        (run_["invocations"], "invocation"),
+        (run_["invocations"][0]["toolExecutionNotifications"], "notification"),
+        (run_["results"], "result"),
+    ):
+        assert all(one.keys() == _MEMBERS[kind] for one in objects)
     assert driver["name"]
     assert driver["version"] == tallyfy_async.__version__
     assert [rule["id"] for rule in driver["rules"]] == list(RULES)
     assert all(rule["shortDescription"]["text"] for rule in driver["rules"])
     assert run_["columnKind"] in {"utf16CodeUnits", "unicodeCodePoints"}
+    for one in (*run_["results"], *run_["invocations"][0]["toolExecutionNotifications"]):
+        assert one["level"] in {"none", "note", "warning", "error"}
+        assert one["message"]["text"]
+        (location,) = one["locations"]
+        assert location.keys() == {"physicalLocation"}
+        place = location["physicalLocation"]["artifactLocation"]
+        assert place.keys() == {"uri"}
+        assert not set(place["uri"]) & set(' \\"<>^`{|}')
     for result in run_["results"]:
         assert driver["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
-        assert result["level"] in {"none", "note", "warning", "error"}
-        assert result["message"]["text"]
-        (location,) = result["locations"]
-        place = location["physicalLocation"]
-        assert not set(place["artifactLocation"]["uri"]) & set(' \\"<>^`{|}')
-        assert place["region"]["startLine"] >= 1
-        assert place["region"]["startColumn"] >= 1
+        region = result["locations"][0]["physicalLocation"]["region"]
+        assert region.keys() == {"startLine", "startColumn"}
+        assert min(region.values()) >= 1
 
 
 def test_sarif(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,6 +154,9 @@ def test_sarif(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clean = json.loads(run(capsys, "src/b.py", "--format", "sarif")[1])
     check_sarif(clean)
     assert clean["runs"][0]["results"] == []
+    skipped = json.loads(run(capsys, "src", "--format", "sarif", "--max-size", "10")[1])
+    check_sarif(skipped)
+    assert len(skipped["runs"][0]["invocations"][0]["toolExecutionNotifications"]) == 2
 
 
 @pytest.mark.parametrize("words", [["check"], [], ["check", "--format", "xml", "."], ["check", "--max-size", "0", "."]])
@@ -187,13 +241,34 @@ def test_ctrl_c_while_files_are_rewritten(
     assert {one.name for one in tree.iterdir()} == {"a.py", "b.py"}
 
 
+def start(*words: str, closed: str = "", **streams: Any) -> subprocess.Popen[bytes]:
+    """Start the command in a process of its own, without the streams of the numbers in ``closed``."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(tallyfy_async.__file__).parents[1])}
+    shell = ["/bin/sh", "-c", " ".join(['exec "$@"', *(f"{number}>&-" for number in closed)]), "-"]
+    return subprocess.Popen(
+        [*shell, sys.executable, "-m", "tallyfy_async", "endpoints", "check", *words], env=environment, **streams
+    )
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_full_disk_and_closed_streams(words: list[str], tree: Path) -> None:
+    with open("/dev/full", "wb") as full, start("src", *words, stdout=full, stderr=subprocess.PIPE) as process:  # noqa: PTH123
+        assert b"No space left on device" in process.communicate()[1].splitlines()[0]
+    assert process.returncode == 1
+    with open("/dev/full", "wb") as full, start("src/b.py", *words, stdout=subprocess.PIPE, stderr=full) as process:  # noqa: PTH123
+        process.communicate()
+    assert process.returncode == 0
+    with start("src/b.py", *words, closed="12") as process:
+        process.communicate()
+    assert process.returncode == 0
+
+
 @pytest.mark.once
 def test_readers_that_have_seen_enough(tree: Path) -> None:
     for number in range(300):
         (tree / f"{number}.py").write_text(OLD)
-    environment = {**os.environ, "PYTHONPATH": str(Path(tallyfy_async.__file__).parents[1])}
-    words = [sys.executable, "-m", "tallyfy_async", "endpoints", "check", "src", "--fix"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as process:
+    with start("src", "--fix", stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
@@ -205,14 +280,12 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(tree: Path) -> None:
     for number in range(70):
         (tree / f"{number}.txt").write_text("")
     first, second = pty.openpty()
-    words = [sys.executable, "-m", "tallyfy_async", "endpoints", "check", "src", "--format", "json"]
-    root = str(Path(tallyfy_async.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": root}
-    ended = subprocess.run(words, stdout=subprocess.PIPE, stderr=second, env=environment, check=False)
+    with start("src", "--format", "json", stdout=subprocess.PIPE, stderr=second) as ended:
+        out = ended.communicate()[0]
     os.close(second)
     shown = os.read(first, 65536).decode()
     os.close(first)
     assert ended.returncode == 1
-    assert json.loads(ended.stdout)["files"] == 72
+    assert json.loads(out)["files"] == 72
     assert "64 files, " in shown
     assert "72 files, 2 found" in shown
