@@ -152,16 +152,21 @@ def bare(error: Exception) -> Exception:
 
     What a job's error was raised from, and what it holds, may be a request with its headers.
     """
+    try:
+        known = _bare(error)
+        pickle.loads(pickle.dumps(known))  # noqa: S301 - our own
+    except Exception:  # noqa: BLE001 - whatever a class does when it is made or pickled
+        return TallyfyError(redact(f"{type(error).__name__}: {error}"), outcome=getattr(error, "outcome", None))
+    return known
+
+
+def _bare(error: Exception) -> Exception:
     known = portable(error)
     if type(known) is not type(error) and all(type(one) in _PLAIN for one in error.args):
         known = type(error).__new__(type(error))
         known.args = tuple(redact(one) if isinstance(one, str) else one for one in error.args)
         for note in getattr(error, "__notes__", ()):
             known.add_note(redact(note))
-    try:
-        pickle.loads(pickle.dumps(known))  # noqa: S301 - our own
-    except Exception:  # noqa: BLE001 - whatever a class does when it is pickled
-        return TallyfyError(redact(f"{type(error).__name__}: {error}"), outcome=getattr(error, "outcome", None))
     return known
 
 

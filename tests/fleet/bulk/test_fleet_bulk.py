@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -153,7 +153,11 @@ def test_an_error_that_cannot_travel_keeps_what_is_known_of_its_effect() -> None
     class OddError(TransportError):
         outcome = Outcome.NOT_SENT
 
-    for error in (OddError("lost"), KeyError("a", threading.Lock()), OSError(2, "gone", "here")):
+    class MadeError(Exception):
+        def __new__(cls, words: str) -> Self:
+            return super().__new__(cls, words)
+
+    for error in (OddError("lost"), MadeError("lost"), KeyError("a", threading.Lock()), OSError(2, "gone", "here")):
         known = bare(error)
         assert getattr(known, "outcome", None) is getattr(error, "outcome", None)
         assert "lost" in str(known) or "KeyError" in str(known) or str(known) == str(error)
