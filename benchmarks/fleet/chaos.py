@@ -46,7 +46,7 @@ class Trial:
     """What is done to whom.
 
     Attributes:
-        tasks: of all organizations together.
+        tasks: of all organizations together, at least.
         organizations: how many.
         page: tasks of a page.
         pages: pages of a unit; few, so that many units end between two kills.
@@ -200,7 +200,7 @@ def run(trial: Trial) -> Findings:
     """Do it; raise RowError where no Redis server can be started."""
     from distributed import Client, LocalCluster
 
-    each = trial.tasks // trial.organizations
+    each = -(-trial.tasks // trial.organizations)
     sizes = {
         "templates": 1,
         "runs": 1,
