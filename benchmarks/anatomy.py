@@ -13,15 +13,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from importlib import import_module
-from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import anyio
 
-from benchmarks.chart import _INK, _STYLE, ChartError
+from benchmarks.chart import INK, ChartError, svg
 from benchmarks.cpu import pin
 from benchmarks.harness import Line, RowError, in_fresh, server
 from benchmarks.layers import LAYERS, MakeCall
@@ -111,18 +109,7 @@ def draw(figures: Figures) -> str:
 
     What is less than nothing has no length. Raises ChartError without matplotlib.
     """
-    try:
-        mpl: Any = import_module("matplotlib")
-        drawing: Any = import_module("matplotlib.figure")
-    except ImportError as error:
-        msg = f"a chart needs matplotlib, which the group bench brings: {error}"
-        raise ChartError(msg) from error
-    with mpl.rc_context(_STYLE):
-        figure = drawing.Figure(figsize=(11, 0.9 + 0.55 * len(figures)), layout="constrained")
-        _fill(figure.subplots(), figures)
-        written = StringIO()
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in written.getvalue().splitlines()) + "\n"
+    return svg((11, 0.9 + 0.55 * len(figures)), lambda panels: _fill(panels[0, 0], figures))
 
 
 def _fill(axes: Any, figures: Figures) -> None:
@@ -140,7 +127,7 @@ def _fill(axes: Any, figures: Figures) -> None:
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, longest * 1.09)
-    axes.grid(axis="x", color=_INK, alpha=0.25, linewidth=0.6)
+    axes.grid(axis="x", color=INK, alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.set_xlabel("microseconds of processor time of one call")

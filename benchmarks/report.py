@@ -223,14 +223,15 @@ def _measured_on(documents: Iterable[Mapping[str, Any]]) -> list[str]:
     return [*notes]
 
 
-def placed(page: str, text: str) -> str:
-    """Return a page with the text between its markers in the place of what was there; raise ValueError without them."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        msg = f"the page lacks the lines {BEGIN} and {END}"
+def placed(page: str, text: str, name: str = "table") -> str:
+    """Return a page with the text between the markers of that name; raise ValueError where it lacks them."""
+    begin, end = BEGIN.replace("table", name), END.replace("table", name)
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        msg = f"the page lacks the lines {begin} and {end}"
         raise ValueError(msg)
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from io import StringIO
 from typing import Any
 
 from benchmarks.capacity import published as p
 from benchmarks.capacity.ceilings import ORGANIZATIONS, ceilings, older
 from benchmarks.capacity.experiments import AWAY, BIN, Gap
 from benchmarks.capacity.fleet import Figures, Mode
-from benchmarks.chart import _INK, _STYLE, ChartError
+from benchmarks.chart import INK, svg
 
 Fleets = Mapping[tuple[int, Mode], Figures]
 
@@ -23,23 +21,15 @@ _LIMIT = p.USER_PER_MINUTE / 60
 
 def _drawn(size: tuple[float, float], grid: tuple[int, int], fill: Callable[[Any], None]) -> str:
     """Return an SVG of axes that a function fills; raise ChartError without matplotlib."""
-    try:
-        mpl: Any = import_module("matplotlib")
-        drawing: Any = import_module("matplotlib.figure")
-    except ImportError as error:
-        msg = f"a chart needs matplotlib, which the group bench brings: {error}"
-        raise ChartError(msg) from error
-    with mpl.rc_context(_STYLE):
-        figure = drawing.Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(*grid, squeeze=False)
-        for one in axes.flat:
-            one.grid(color=_INK, alpha=0.25, linewidth=0.6)
+
+    def fill_all(panels: Any) -> None:
+        for one in panels.flat:
+            one.grid(color=INK, alpha=0.25, linewidth=0.6)
             one.set_axisbelow(True)
             one.spines[["top", "right"]].set_visible(False)
-        fill(axes)
-        written = StringIO()
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in written.getvalue().splitlines()) + "\n"
+        fill(panels)
+
+    return svg(size, fill_all, grid)
 
 
 def fleets(found: Fleets) -> str:
@@ -82,7 +72,7 @@ def _by_processes(panel: Any) -> None:
 
 def _limit(panel: Any, room: float) -> None:
     """Show the user's limit, and so much of the panel above 0."""
-    panel.axhline(_LIMIT, color=_INK, linewidth=0.8, linestyle=(0, (1, 3)))
+    panel.axhline(_LIMIT, color=INK, linewidth=0.8, linestyle=(0, (1, 3)))
     panel.text(0.01, _LIMIT / (room * _LIMIT) + 0.015, "the user's limit", transform=panel.transAxes, fontsize=7.5)
     panel.set_ylim(0, room * _LIMIT)
 
@@ -100,7 +90,7 @@ def failovers(found: Sequence[Gap]) -> str:
 
     def fill(axes: Any) -> None:
         panel = axes.flat[0]
-        panel.axvspan(*AWAY, color=_INK, alpha=0.18, linewidth=0)
+        panel.axvspan(*AWAY, color=INK, alpha=0.18, linewidth=0)
         panel.text(sum(AWAY) / 2, 1.13 * _LIMIT, "Redis is away", ha="center")
         for one, colour in zip(found, _MANY, strict=False):
             edges = [BIN * number for number in range(len(one.rates) + 1)]

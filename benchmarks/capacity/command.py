@@ -25,6 +25,7 @@ from benchmarks.capacity.measured import measure
 from benchmarks.capacity.real import compare
 from benchmarks.chart import ChartError
 from benchmarks.harness import RowError
+from benchmarks.report import placed
 from tallyfy_async.protocol.limits import HOUR
 
 SIMULATED = (
@@ -67,7 +68,7 @@ def _write(file: Path | None, tables: Mapping[str, str], *, dry: bool = False) -
         return
     page = file.read_text("utf-8")
     for name, text in tables.items():
-        page = pages.placed(page, name, text)
+        page = placed(page, text, name)
     if not dry:
         file.write_text(page, "utf-8")
 

@@ -18,17 +18,6 @@ from tallyfy_async.protocol.limits import COMMENT, HOURLY_CAPS
 PROCESSES = (1, 10, 100, 1_000)
 
 
-def placed(page: str, name: str, text: str) -> str:
-    """Return a page with a text between the markers of that name; raise ValueError where it lacks them."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, found, rest = page.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        msg = f"the page lacks the lines {begin} and {end}"
-        raise ValueError(msg)
-    return f"{before}{begin}\n{text}\n{end}{after}"
-
-
 def _table(head: str, rule: str, rows: Iterable[str]) -> str:
     return "\n".join([head, rule, *rows])
 

@@ -28,7 +28,7 @@ from typing import Any
 import anyio
 from attrs import asdict, define, field, frozen
 
-from benchmarks.fleet.realm import grants, realm
+from benchmarks.fleet.realm import environment, grants, realm
 from benchmarks.harness import RowError
 from benchmarks.redis_server import redis_server
 from tallyfy_async import RateLimit, RedisStore, RetryPolicy, TallyfyClient, TallyfyError, fleet, generate_key
@@ -162,21 +162,6 @@ def _most(times: Sequence[float]) -> int:
             begin += 1
         most = max(most, end - begin)
     return most
-
-
-@contextmanager
-def environment(values: Mapping[str, str]) -> Generator[None, None, None]:
-    """Set variables for the processes that are started meanwhile."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -1,9 +1,11 @@
-"""A sandbox with several organizations of as many tasks each, and a credential for each."""
+"""A sandbox with several organizations of as many tasks each, a credential for each, and what workers need to know."""
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from tallyfy_async import PasswordGrant
@@ -41,3 +43,18 @@ def grants(sandbox: Sandbox) -> Mapping[str, PasswordGrant]:
         )
         for organization in login.organizations
     }
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Generator[None, None, None]:
+    """Set variables for the processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 from attrs import frozen
 
-from benchmarks.fleet.realm import grants
+from benchmarks.fleet.realm import environment, grants
 from tallyfy_async import FileStore, TallyfyClient, fleet, generate_key
 from tallyfy_async.fleet import Access
 from tallyfy_async.sandbox import Sandbox
@@ -79,17 +79,8 @@ class Rig:
 def rigged(folder: Path, **settings: Any) -> Iterator[Rig]:
     sandbox = made(3, **settings)
     rig = Rig(sandbox=sandbox, folder=folder, key=generate_key())
-    before = {name: os.environ.get(name) for name in rig.environment()}
-    os.environ.update(rig.environment())
-    try:
-        with sandbox.serve():
-            yield rig
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    with environment(rig.environment()), sandbox.serve():
+        yield rig
 
 
 @contextmanager
