@@ -13,7 +13,8 @@ import pytest
 from attrs import evolve
 
 from tallyfy_async import ConfigurationError, NotSentError, ServerError, TallyfyClient
-from tallyfy_async.demo import command, job
+from tallyfy_async.cli import demo as command
+from tallyfy_async.demo import job
 from tallyfy_async.demo import process as second
 from tallyfy_async.demo.process import second_process
 from tallyfy_async.demo.tally import Truth, Watch

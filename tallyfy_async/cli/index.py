@@ -29,7 +29,7 @@ def _of_app(summary: str) -> Command:
 _SERVER = ("jsonschema_rs", "openapi_ui_bundles", "starlette", "uvicorn")
 OWN = {
     "demo": Command(
-        "tallyfy_async.demo.command",
+        "tallyfy_async.cli.demo",
         "read a whole organization through expiring tokens and faults, and prove it",
         ("rich", *_SERVER),
     ),

@@ -7,15 +7,16 @@ import contextlib
 import json
 import math
 import os
-import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import anyio
-from attrs import asdict
 
+from tallyfy_async.cli import output
+from tallyfy_async.cli.exits import ExitCode
+from tallyfy_async.cli.line import Line
 from tallyfy_async.demo import job
 from tallyfy_async.demo.process import second_process
 from tallyfy_async.engine.report import Problem
@@ -31,20 +32,9 @@ _RUN_PAGES, _TASK_PAGES = 12, 200
 _LARGEST_PAGE = 100
 
 
-class _Line(argparse.ArgumentParser):
-    """Tells what is wrong with a command line as JSON where that is asked for."""
-
-    as_json = False
-
-    def error(self, message: str) -> NoReturn:
-        if not self.as_json:
-            super().error(message)
-        sys.exit(_fail(message, Problem(kind="UsageError", message=message), 2, as_json=True))
-
-
-def parser() -> _Line:
+def parser() -> Line:
     """Build the command line."""
-    line = _Line(
+    line = Line(
         prog="python -m tallyfy_async demo",
         description="Read a whole organization concurrently while tokens expire, limits strike and connections break; "
         "then launch a run, complete a task, and prove that nothing is missing, doubled or wasted.",
@@ -86,34 +76,31 @@ def _positive_int(text: str) -> int:
 def main(arguments: Sequence[str] | None = None, *, look: job.Look = job.look) -> int:
     """Run the demo; return the exit status. ``look`` fetches the truth to compare with."""
     options = _options(arguments)
-    fail = partial(_fail, as_json=options.json)
+    fail = partial(output.complain, as_json=options.json)
     needed = ("rich",) if options.url else ("rich", "starlette", "uvicorn")
     for name in needed:
         if find_spec(name) is None:
             missing = MISSING.format(name)
-            return fail(missing, Problem(kind="ConfigurationError", message=missing), 2)
+            fail(missing, Problem(kind="ConfigurationError", message=missing), ExitCode.USAGE)
+            return ExitCode.USAGE
     try:
         return _elsewhere(options) if options.url else _on_sandbox(options, look)
     except KeyboardInterrupt:
-        return fail("interrupted", Problem(kind="Interrupted", message="interrupted"), 130)
+        status = ExitCode.INTERRUPTED
+        fail("interrupted", Problem(kind="Interrupted", message="interrupted"), status)
     except ConfigurationError as error:
-        return fail(f"{error}", Problem.of(error), 2)
+        status = ExitCode.USAGE
+        fail(f"{error}", error, status)
     except TallyfyError as error:
-        return fail(f"the demo failed: {type(error).__name__}: {error}", Problem.of(error), 1)
-
-
-def _fail(message: str, problem: Problem, status: int, *, as_json: bool) -> int:
-    """Tell on standard error why the demo fails, as all commands do; return the exit status."""
-    whole = {"error": {**asdict(problem), "exit_status": status}}
-    sys.stderr.write((json.dumps(whole) if as_json else message) + "\n")
+        status = ExitCode.FAILED
+        fail(f"the demo failed: {type(error).__name__}: {error}", error, status)
     return status
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; the two groups of options exclude each other."""
-    line, words = parser(), sys.argv[1:] if arguments is None else arguments
-    line.as_json = "--json" in words
-    options = line.parse_args(words)
+    line = parser()
+    options = line.parse_args(arguments)
     given = [name for name in _OWN if getattr(options, name) is not None]
     if options.url:
         if given:
@@ -180,18 +167,4 @@ def _close(report: Report, title: str, remark: str, *, as_json: bool) -> int:
     from tallyfy_async.demo import show  # noqa: PLC0415 - as above
 
     text = json.dumps(report.to_dict(), indent=2) + "\n" if as_json else show.report_text(report, title, remark)
-    return _write(text, as_json=as_json) or int(bool(report.problems()))
-
-
-def _write(text: str, *, as_json: bool) -> int:
-    """Write to standard output, as all commands do; return 1 where it takes nothing, 0 where its reader has left."""
-    if sys.stdout is None:  # it was closed before we were started
-        return 0
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
-        if not isinstance(error, BrokenPipeError):
-            return _fail(f"cannot write: {error.strerror}", Problem.of(error), 1, as_json=as_json)
-    return 0
+    return output.written(text, as_json=as_json) or int(bool(report.problems()))
