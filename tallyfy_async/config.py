@@ -16,6 +16,7 @@ from tallyfy_async import __version__
 from tallyfy_async.auth.oauth_client import AUTHORIZE_URL, Grant, OAuthClient
 from tallyfy_async.auth.personal import StaticToken
 from tallyfy_async.auth.stores import TokenStore
+from tallyfy_async.engine.arguments import check_number
 from tallyfy_async.engine.plan import RequestOptions
 from tallyfy_async.engine.policy import RetryPolicy
 from tallyfy_async.errors import ConfigurationError
@@ -103,9 +104,7 @@ def _positive(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _whole(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if type(value) is not int or value < 1:
-        msg = f"{attribute.name} must be a whole number of at least 1"
-        raise ConfigurationError(msg)
+    check_number(attribute.name, value)
 
 
 def _plain_text(_instance: Any, attribute: Attribute[Any], value: Any) -> None:

@@ -24,6 +24,7 @@ import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from attrs import define, field, frozen
 
+from tallyfy_async.engine.arguments import check_number
 from tallyfy_async.engine.report import UNDER_WAY, Problem, Report, Row, State, row_of_error, row_of_result
 from tallyfy_async.engine.tables import CSVRow, read_csv, read_report, write_csv
 from tallyfy_async.errors import ClientClosedError, ClientLoopError, ConfigurationError
@@ -125,9 +126,7 @@ def plan(
     stop_on: tuple[type[BaseException], ...],
 ) -> Bulk[T]:
     """Return a bulk whose jobs come from ``prepare`` when it is awaited; raise ConfigurationError if wrong."""
-    if type(concurrency) is not int or concurrency < 1:
-        msg = "concurrency must be a whole number of at least 1"
-        raise ConfigurationError(msg)
+    check_number("concurrency", concurrency)
     _check_report(resume)
     report: Report[T] = Report() if resume is None else resume
     return Bulk(report, prepare, concurrency, on_progress, retry_unknown, stop_on)

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
+from tallyfy_async.engine.arguments import check_number
 from tallyfy_async.engine.drift import OnDrift, Walk, check_on_drift
 from tallyfy_async.engine.page import Page
 from tallyfy_async.engine.prefetch import Prefetch
@@ -18,10 +19,6 @@ from tallyfy_async.errors import ConfigurationError
 __all__ = ["Page", "Pager"]
 
 T = TypeVar("T")
-
-
-def _whole(value: object, least: int) -> bool:
-    return type(value) is int and value >= least
 
 
 def _unbounded() -> int:
@@ -66,7 +63,7 @@ class Pager(Generic[T]):
 
     async def collect(self, limit: int | None = None, *, on_drift: OnDrift = "dedupe") -> list[T]:
         """Return all items, or the first ``limit`` of them, as a list. Raises ConfigurationError for a wrong limit."""
-        if limit is not None and not _whole(limit, 0):
+        if limit is not None and (type(limit) is not int or limit < 0):
             msg = "limit must be a whole number of 0 or more"
             raise ConfigurationError(msg)
         items: list[T] = []
@@ -89,9 +86,7 @@ class Pager(Generic[T]):
         again. Leaving the context ends the fetches that are under way. Raises ConfigurationError below 1, and on
         entering one context twice at a time.
         """
-        if concurrency is not None and not _whole(concurrency, 1):
-            msg = "concurrency must be a whole number of at least 1, or None"
-            raise ConfigurationError(msg)
+        check_number("concurrency", concurrency, or_none=True)
         bound, width = sys.maxsize if concurrency is None else concurrency, self._width
         return Prefetch(self._fetch, self._walks(on_drift), lambda: max(1, min(bound, width())))
 

@@ -11,13 +11,13 @@ from uuid import uuid4
 import anyio
 from attrs import define, field, frozen
 
+from tallyfy_async.engine.arguments import check_number, check_progress, check_since
 from tallyfy_async.errors import (
     EndpointNotFoundError,
     InsufficientScopeError,
     PermissionDeniedError,
     TallyfyError,
 )
-from tallyfy_async.export.arguments import check_number, check_progress, check_since
 from tallyfy_async.export.kinds import NAMES, Kind, chosen
 from tallyfy_async.export.ndjson import NDJSONTarget
 from tallyfy_async.export.report import ExportReport, KindReport

@@ -25,6 +25,7 @@ from tallyfy_async.auth.stores import TokenStore
 from tallyfy_async.auth.stores.file import FileStore
 from tallyfy_async.auth.stores.redis import RedisStore
 from tallyfy_async.client import TallyfyClient
+from tallyfy_async.engine.arguments import check_number
 from tallyfy_async.engine.policy import RetryPolicy
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.fleet.limiter import PER_USER, RedisLimiter
@@ -231,9 +232,7 @@ class Access:
         if self.limiter is not None and self.rate_limit is not None:
             msg = "a limiter brings its own rate: give per_user and per_organization, and no rate_limit"
             raise ConfigurationError(msg)
-        if type(self.processes) is not int or self.processes < 1:
-            msg = "processes must be a whole number of at least 1"
-            raise ConfigurationError(msg)
+        check_number("processes", self.processes)
         if self.limiter is None and (self.per_user is not None or self.per_organization is not None):
             msg = "per_user and per_organization are the caps of a limiter: give its address too"
             raise ConfigurationError(msg)

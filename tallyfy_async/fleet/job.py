@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from attrs import define, evolve, field
 
+from tallyfy_async.engine.arguments import check_number, check_progress, check_since
 from tallyfy_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -22,7 +23,6 @@ from tallyfy_async.errors import (
     TallyfyError,
     TokenRequestError,
 )
-from tallyfy_async.export.arguments import check_number, check_progress, check_since
 from tallyfy_async.export.kinds import chosen
 from tallyfy_async.export.report import ExportReport
 from tallyfy_async.fleet.access import Access

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, SupportsIndex, Typ
 import anyio
 
 from tallyfy_async.auth.stores.redis_commands import Trouble
+from tallyfy_async.engine.arguments import check_number
 from tallyfy_async.errors import ConfigurationError
 from tallyfy_async.fleet.decisions import HORIZON, Attendance, Decisions, RedisDecisions, Verdict
 from tallyfy_async.fleet.leases import Leases
@@ -87,7 +88,9 @@ class RedisLimiter:
     ) -> None:
         client = Secret(client) if isinstance(client, str) else client  # no URL in the clear in a traceback
         _check(per_user, per_organization, prefix)
-        _check_numbers(at_once=at_once, slots=slots, processes=processes)
+        check_number("at_once", at_once, or_none=True)
+        check_number("slots", slots)
+        check_number("processes", processes)
         _check_times(lease, patience)
         self._server: Decisions = RedisDecisions(client, clock, patience)
         self._lease, self._patience, self._clock = lease, patience, clock
@@ -372,13 +375,6 @@ def _check(per_user: Any, per_organization: Any, prefix: Any) -> None:
     if not isinstance(prefix, str) or not prefix:
         msg = "prefix must be a text that is not empty"
         raise ConfigurationError(msg)
-
-
-def _check_numbers(**numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if (name != "at_once" or number is not None) and (type(number) is not int or number < 1):
-            msg = f"{name} must be a whole number of at least 1"
-            raise ConfigurationError(msg)
 
 
 def _check_times(lease: Any, patience: Any) -> None:

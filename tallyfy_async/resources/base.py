@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_origin, get
 
 from attrs import field, frozen
 
+from tallyfy_async.engine.arguments import check_number
 from tallyfy_async.engine.call import Engine
 from tallyfy_async.engine.pager import Page, Pager
 from tallyfy_async.engine.plan import Call, RequestOptions, Response
@@ -165,9 +166,7 @@ class Resource:
         paged: bool = True,
         options: RequestOptions | None = None,
     ) -> Pager[T]:
-        if per_page is not None and (type(per_page) is not int or per_page < 1):
-            msg = "per_page must be a whole number of at least 1"
-            raise ConfigurationError(msg)
+        check_number("per_page", per_page, or_none=True)
         size = per_page if per_page is not None else operation.max_per_page
         values = {**self._values, **(values or {})}
 

@@ -1,4 +1,4 @@
-"""What every export checks of its arguments before anything is sent."""
+"""What many functions check of their arguments before anything is sent."""
 
 from __future__ import annotations
 
