@@ -32,7 +32,6 @@ PER_USER: Final = RateLimit(per_minute=600, burst=10)
 """What the server allows each user in a rolling minute (contract: identity notes, "Rate limits")."""
 _REST: Final = 1.0
 """Seconds after which a server that is away is tried again, give or take a half."""
-_LONG_AGO: Final = float("-inf")
 
 
 class RedisLimiter:
